@@ -1,0 +1,127 @@
+"""Deterministic CBOR (RFC 8949 §4.2.1) over `cbor2`, and nothing that is not deterministic.
+
+The profile is smaller than the RFC's: unsigned and negative integers of at most 64 bits, byte and text
+strings, arrays, maps with text keys, false, true and null. Each value has exactly one encoding, so equal
+bytes and equal values are the same thing. Bytes are walked by `check_canonical` before the library sees them;
+its decoder therefore never meets a tag, a float, a bignum, an indefinite length, or a length that lies.
+"""
+
+from typing import Any, Final
+
+import cbor2
+
+from bftledger.base.errors import Malformed
+
+MAX_DEPTH: Final = 16
+"""Arrays and maps nest at most this deep."""
+
+MAX_ITEMS: Final = 16_384
+"""Arrays and maps of one value hold at most so many items together, so that no input takes long to walk."""
+
+MAX_BYTES: Final = 32 * 1024 * 1024
+"""No encoded value is longer, whatever the caller allows."""
+
+_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
+_FIRST_VALUE_OF_WIDTH: Final = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}
+
+
+def encode(value: Any) -> bytes:
+    """The one encoding of `value`.
+
+    Takes None, bool, int (64 bits), bytes, str, list or tuple, and dict with str keys. Raises `Malformed` for
+    anything else, so that whatever this returns, `decode` accepts.
+    """
+    try:
+        data = cbor2.dumps(value, canonical=True)
+    except (cbor2.CBOREncodeError, ValueError, TypeError, RecursionError) as error:
+        raise Malformed(f"cannot be encoded: {error}") from None
+    check_canonical(data)
+    return data
+
+
+def decode(data: bytes, max_bytes: int = MAX_BYTES) -> Any:
+    """The value whose one encoding is `data`; arrays come back as lists.
+
+    Raises `Malformed` for every other input: too long, truncated, trailing bytes, too deep, a longer head than
+    needed, indefinite lengths, tags (bignums among them), floats, duplicate or unsorted keys, invalid UTF-8.
+    """
+    if len(data) > max_bytes:
+        raise Malformed(f"{len(data)} bytes, at most {max_bytes} allowed")
+    check_canonical(data)
+    try:
+        return cbor2.loads(data)
+    except (cbor2.CBORDecodeError, ValueError) as error:
+        raise Malformed(f"not CBOR: {error}") from None
+
+
+def check_canonical(data: bytes) -> None:
+    """Returns if `data` is exactly one value of the profile in its one encoding; raises `Malformed` if not."""
+    if len(data) > MAX_BYTES:
+        raise Malformed(f"{len(data)} bytes, at most {MAX_BYTES} allowed")
+    try:
+        end = _check_item(data, 0, MAX_DEPTH, [MAX_ITEMS])
+    except IndexError:
+        raise Malformed("truncated") from None
+    if end != len(data):
+        raise Malformed(f"{len(data) - end} bytes follow the value")
+
+
+def _check_item(data: bytes, at: int, depth: int, budget: list[int]) -> int:
+    """Checks the item that starts at `at` and returns where it ends; takes what it holds from `budget`."""
+    head = data[at]
+    major, info = head >> 5, head & 31
+    at += 1
+    if info < 24:
+        argument = info
+    elif info < 28 and major != _SIMPLE:
+        width = 1 << (info - 24)
+        argument = int.from_bytes(data[at : at + width], "big")
+        at += width
+        if argument < _FIRST_VALUE_OF_WIDTH[info]:
+            # A cut-off argument reads as a smaller number, so truncation is refused here or by the length below.
+            raise Malformed("a number or length is not in its shortest form, or truncated")
+    else:
+        raise Malformed(f"initial byte {head:#04x} is not in the profile")
+    if major <= _NEGATIVE:
+        end = at
+    elif major <= _TEXT:
+        end = at + argument
+    elif major == _ARRAY:
+        if depth == 0:
+            raise Malformed(f"nested deeper than {MAX_DEPTH}")
+        _take(budget, argument)
+        end = at
+        for _ in range(argument):
+            end = _check_item(data, end, depth - 1, budget)
+    elif major == _MAP:
+        end = _check_map(data, at, argument, depth, budget)
+    elif major == _SIMPLE and 20 <= argument <= 22:
+        end = at
+    else:
+        raise Malformed(f"initial byte {head:#04x} is not in the profile")
+    if end > len(data):
+        raise Malformed("truncated")
+    return end
+
+
+def _take(budget: list[int], items: int) -> None:
+    budget[0] -= items
+    if budget[0] < 0:
+        raise Malformed(f"more than {MAX_ITEMS} items")
+
+
+def _check_map(data: bytes, at: int, pairs: int, depth: int, budget: list[int]) -> int:
+    if depth == 0:
+        raise Malformed(f"nested deeper than {MAX_DEPTH}")
+    _take(budget, 2 * pairs)
+    previous = b""
+    for _ in range(pairs):
+        if data[at] >> 5 != _TEXT:
+            raise Malformed("a map key is not text")
+        value_at = _check_item(data, at, depth - 1, budget)
+        key = data[at:value_at]
+        if key <= previous:
+            raise Malformed("map keys are not unique and sorted")
+        previous = key
+        at = _check_item(data, value_at, depth - 1, budget)
+    return at

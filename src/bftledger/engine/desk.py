@@ -1,0 +1,159 @@
+"""The desk: the one place where clients' requests come in and answers go out.
+
+An answer that a quorum must have signed waits for the certificate of its block; answers leave with the round that
+makes them true. What clients can make grow is bounded: transactions in the core's pool, those who wait in
+`submissions` and `reads`.
+"""
+
+from collections import Counter
+from typing import Final, assert_never
+
+from bftledger import __version__
+from bftledger.base.errors import Malformed
+from bftledger.base.genesis import Genesis
+from bftledger.base.ids import Millis, ReplicaId, TxId
+from bftledger.base.transaction import Transaction
+from bftledger.engine.archive import Archive
+from bftledger.engine.opening import Ledger
+from bftledger.engine.reads import Reads
+from bftledger.engine.submissions import Answer, Submissions, Waiter
+from bftledger.ledger import client_wire
+from bftledger.ledger.client_messages import (
+    AskBlock,
+    AskBlocks,
+    AskFate,
+    AskHeight,
+    AskReceipt,
+    AskStatus,
+    ErrorReply,
+    Query,
+    ReceiptReply,
+    Reply,
+    StatusReply,
+    Submit,
+)
+from bftledger.ledger.executor import Executed
+from bftledger.pbft.authenticate import Authenticator
+from bftledger.pbft.messages import Message
+from bftledger.pbft.replica import Replica
+from bftledger.storage.store import Store
+
+HEARD_MS: Final = 3_000
+"""A replica counts as heard if a message of its came within this time."""
+
+
+class Desk:
+    """Serves one replica's clients: `on_…` take things in, `take_…` hand them out at the end of the round."""
+
+    def __init__(
+        self, *, genesis: Genesis, store: Store, ledger: Ledger, replica: Replica, door: Authenticator
+    ) -> None:
+        self._replica = replica
+        self._archive = Archive(genesis, store, ledger)
+        self.submissions = Submissions(genesis, ledger, self._archive, replica.state.pool, door)
+        self.reads = Reads(ledger, self._archive)
+        self._answers: list[Answer] = []
+        self._is_unsettled = False
+        self._heard: dict[ReplicaId, Millis] = {}
+        self._started: Millis | None = None
+        self.dropped: Counter[str] = Counter()
+        """Frames that were no requests, by the error that said so."""
+
+    # ── what happens ──
+
+    def started(self, now: Millis) -> None:
+        """The replica begins to run."""
+        self._started = now
+
+    def heard(self, message: Message, now: Millis) -> None:
+        """A peer's message proved authentic."""
+        self._heard[message.replica] = now
+
+    def on_frame(self, route: bytes, frame: bytes, now: Millis) -> None:
+        """A client's frame; `route` leads back to it."""
+        try:
+            request = client_wire.decode_request(frame)
+        except Malformed as error:
+            self.dropped[type(error).__name__] += 1
+            self._answers.append((route, ErrorReply(request_id=0, text=f"not a request: {error}")))
+            return
+        waiter = Waiter(route, request.request_id)
+        match request:
+            case Submit():
+                self._answers += self.submissions.on_submit(waiter, request, now)
+            case Query() | AskHeight():
+                self._answers += self.reads.on_read(waiter, request)
+            case _:
+                self._answers.append((route, self._reply(request, now)))
+        self._is_unsettled = True
+
+    def on_no_room(self, tx_id: TxId) -> None:
+        """The core refused a submitted transaction."""
+        self._answers += self.submissions.on_no_room(tx_id)
+
+    def on_executed(self, executed: Executed) -> None:
+        """A block was executed."""
+        self._answers += self.submissions.on_executed(executed)
+        self._is_unsettled = True
+
+    def on_installed(self) -> None:
+        """Blocks of others were executed, and the core knows it."""
+        self._answers += self.submissions.on_installed()
+
+    def on_certificate(self) -> None:
+        """A block is certified."""
+        self._is_unsettled = True
+
+    # ── what comes of it ──
+
+    def take_submitted(self) -> tuple[Transaction, ...]:
+        """The transactions that clients submitted and the core has yet to be given."""
+        return self.submissions.take_fresh()
+
+    def take_answers(self) -> list[tuple[bytes, bytes]]:
+        """Which frame to send to which connection. To be called when the round is durable."""
+        if self._is_unsettled:
+            self._is_unsettled = False
+            self._answers += self.submissions.settle()
+            self._answers += self.reads.settle()
+        answers, self._answers = self._answers, []
+        return [(route, client_wire.encode(reply)) for route, reply in answers]
+
+    # ── requests that are answered at once ──
+
+    def _reply(self, request: AskFate | AskReceipt | AskBlock | AskBlocks | AskStatus, now: Millis) -> Reply:
+        number = request.request_id
+        match request:
+            case AskFate(tx_id=tx_id):
+                return self._archive.fate(number, tx_id, is_pending=self.submissions.is_pending(tx_id))
+            case AskReceipt(tx_id=tx_id):
+                place = self._archive.place(tx_id)
+                receipt = self._archive.receipt(place) if place else None
+                if receipt is not None:
+                    return ReceiptReply(request_id=number, receipt=receipt.encode())
+                return self._archive.fate(number, tx_id, is_pending=self.submissions.is_pending(tx_id))
+            case AskBlock(height=height):
+                return self._archive.block_reply(number, height)
+            case AskBlocks(count=count):
+                return self._archive.newest_blocks(number, count)
+            case AskStatus():
+                return self._status(number, now)
+            case _:
+                assert_never(request)
+
+    def _status(self, request_id: int, now: Millis) -> StatusReply:
+        state = self._replica.state
+        heard = {i for i, at in self._heard.items() if now - at <= HEARD_MS} | {state.me}
+        return StatusReply(
+            request_id=request_id,
+            replica=state.me,
+            view=state.view,
+            active=state.active,
+            primary=state.primary,
+            stable=state.low,
+            executed=state.executed,
+            pending=len(state.pool),
+            heard=sum(1 << i for i in heard),
+            uptime_ms=Millis(max(0, now - (now if self._started is None else self._started))),
+            version=__version__,
+        )

@@ -1,0 +1,265 @@
+"""The engine: performs the core's effects on a store and a ledger, and says what to send.
+
+A round: any number of `on_…` calls, then one `end_round`, which makes everything durable and only then hands out what
+was to be sent. Nothing of a round leaves before its commit ("disk before promise").
+"""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
+from typing import Final, assert_never
+
+from bftledger.apps.machine import Rejected, StateMachine
+from bftledger.base.crypto import Signer, Verifier
+from bftledger.base.errors import BadProof, BadSignature, BftLedgerError, Malformed
+from bftledger.base.genesis import Genesis
+from bftledger.base.ids import Millis, ReplicaId, Seq, TxId
+from bftledger.base.transaction import Transaction
+from bftledger.engine.desk import Desk
+from bftledger.engine.opening import genesis_block_hash, open_ledger
+from bftledger.ledger.chain import verify_segment
+from bftledger.pbft import wire
+from bftledger.pbft.authenticate import Authenticator
+from bftledger.pbft.effects import (
+    Broadcast,
+    Deliver,
+    Discard,
+    Effect,
+    Halt,
+    Ignore,
+    Ignored,
+    Install,
+    Persist,
+    ReadBlocks,
+    Refuse,
+    Send,
+    StartTimer,
+    StopTimer,
+)
+from bftledger.pbft.events import (
+    BlocksRead,
+    Delivered,
+    Event,
+    Installed,
+    InstallFailed,
+    Received,
+    Started,
+    Submitted,
+    TimerFired,
+)
+from bftledger.pbft.messages import Blocks, CheckpointCertificate, Message, Proposal, Relay
+from bftledger.pbft.replica import Replica
+from bftledger.pbft.settings import Settings
+from bftledger.pbft.timers import Timer
+from bftledger.storage.recall import recall_certificate, recall_votes
+from bftledger.storage.store import Store, Vote
+
+BLOCKS_PER_ANSWER: Final = 64
+BYTES_PER_ANSWER: Final = 2 * 1024 * 1024
+READS_PER_ROUND: Final = 4
+"""So many FETCH-BLOCKS are answered in a round; who asks more often waits for no longer than the others."""
+
+
+class Halted(BftLedgerError):
+    """The replica contradicts a quorum and must stop; the text says how. Its store is as it was before the round."""
+
+
+@dataclass(slots=True)
+class Round:
+    """What a committed round wants done, in this order."""
+
+    timers: list[StartTimer | StopTimer] = field(default_factory=list)
+    to_peers: list[tuple[ReplicaId, bytes]] = field(default_factory=list)
+    to_clients: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+class Engine:
+    """One replica: feed it frames and timers, end the round, do what the round says."""
+
+    def __init__(
+        self,
+        *,
+        genesis: Genesis,
+        me: ReplicaId,
+        signer: Signer,
+        verifier: Verifier,
+        settings: Settings,
+        machine: StateMachine,
+        store: Store,
+    ) -> None:
+        """Opens the ledger of `store` and recovers the core from it. Raises `StoreError`: then it must not vote."""
+        self.me = me
+        self.genesis = genesis
+        self.store = store
+        self.ledger = open_ledger(genesis, machine, store)
+        self.door = Authenticator(genesis.group, verifier, settings)
+        self.replica = Replica(me, genesis.group, signer, settings, genesis_block=genesis_block_hash(self.ledger))
+        self.replica.recover(
+            recall_votes(store, self.door),
+            executed=self.ledger.tip.height,
+            executed_hash=self.ledger.tip.hash,
+            certificate=recall_certificate(store, self.door),
+        )
+        self.desk = Desk(genesis=genesis, store=store, ledger=self.ledger, replica=self.replica, door=self.door)
+        self.ignored: Counter[Ignored] = Counter()
+        self.dropped: Counter[str] = Counter()
+        """Frames that were no messages, by the error that said so."""
+        self._others = [i for i in genesis.group.replicas if i != me]
+        self._round = Round()
+        self._discard = Seq(0)
+        self._reads = 0
+
+    # ── input ──
+
+    def start(self, now: Millis) -> None:
+        """The first event of a run."""
+        self.desk.started(now)
+        self._step(Started(), now)
+
+    def on_peer(self, frame: bytes, now: Millis) -> None:
+        """A frame from a peer. Whatever is wrong with it is counted."""
+        try:
+            message = self.door.authenticate(frame, self._is_wanted)
+        except (Malformed, BadProof, BadSignature) as error:
+            self.dropped[type(error).__name__] += 1
+            return
+        if message is None:
+            return
+        self.desk.heard(message, now)
+        if isinstance(message, Relay):
+            message = replace(message, transactions=self._fresh(message.transactions, now))
+        self._step(Received(message), now)
+
+    def on_client(self, route: bytes, frame: bytes, now: Millis) -> None:
+        """A frame from a client. Whatever is wrong with it is counted, and answered if that costs little."""
+        self.desk.on_frame(route, frame, now)
+
+    def on_timer(self, timer: Timer, now: Millis) -> None:
+        """A timer ran out that an earlier round started."""
+        self._step(TimerFired(timer), now)
+
+    def end_round(self, now: Millis) -> Round:
+        """Makes the round durable and returns what it wants done.
+
+        Raises `StoreError` if the medium fails and `Halted` if the replica must not go on: nothing may be sent then.
+        """
+        submitted = self.desk.take_submitted()
+        if submitted:
+            self._step(Submitted(submitted), now)
+        if self._discard:
+            self.store.discard_votes(self._discard)
+            self._discard = Seq(0)
+        self.store.commit()
+        finished, self._round = self._round, Round()
+        self._reads = 0
+        finished.to_clients += self.desk.take_answers()
+        return finished
+
+    # ── the core ──
+
+    def _is_wanted(self, message: Message) -> bool:
+        reason = self.replica.refusal(message)
+        if reason is not None:
+            self.ignored[reason] += 1
+        return reason is None
+
+    def _fresh(self, transactions: tuple[Transaction, ...], now: Millis) -> tuple[Transaction, ...]:
+        """Those that may still be ordered: a peer may pass on what is in the ledger, or not admissible at all."""
+        known = self.store.contains([tx.id for tx in transactions])
+        return tuple(tx for tx in transactions if tx.id not in known and self.refusal(tx, now) is None)
+
+    def refusal(self, transaction: Transaction, now: Millis) -> str | None:
+        """Why the ledger or the application would never let the transaction in, or None."""
+        try:
+            self.ledger.executor.admissible(transaction, now)
+        except Rejected as error:
+            return error.reason
+        return None
+
+    def _step(self, event: Event, now: Millis) -> None:
+        """One event, and the events that performing its effects answers with, in order and before any other."""
+        events = deque([event])
+        while events:
+            event = events.popleft()
+            effects = self.replica.step(event, now)
+            if isinstance(event, Installed):
+                self.desk.on_installed()
+            for effect in effects:
+                answer = self._perform(effect)
+                if answer is not None:
+                    events.append(answer)
+
+    def _perform(self, effect: Effect) -> Event | None:
+        match effect:
+            case Persist(CheckpointCertificate() as certificate):
+                self.store.save_certificate(certificate)
+                self.desk.on_certificate()
+            case Persist(record):
+                assert isinstance(record, Vote)
+                self.store.save_vote(record)
+            case Discard(seq):
+                self._discard = max(self._discard, seq)
+            case Send(to, message):
+                self._round.to_peers.append((to, wire.encode(message)))
+            case Broadcast(message):
+                frame = wire.encode(message)
+                self._round.to_peers += [(to, frame) for to in self._others]
+            case StartTimer() | StopTimer():
+                self._round.timers.append(effect)
+            case Deliver(seq, proposal):
+                return self._execute(seq, proposal)
+            case Install(blocks):
+                return self._install(blocks)
+            case ReadBlocks(to, first):
+                return self._read(to, first)
+            case Refuse(transaction, _):
+                self.desk.on_no_room(transaction)
+            case Ignore(reason):
+                self.ignored[reason] += 1
+            case Halt(reason):
+                raise Halted(reason)
+            case _:
+                assert_never(effect)
+        return None
+
+    # ── blocks ──
+
+    def _execute(self, seq: Seq, proposal: Proposal) -> Event:
+        executed = self.ledger.executor.execute(proposal)
+        assert executed.block.height == seq, "blocks are decided in the order of their heights"
+        self.store.save_block(self.ledger.rows(executed))
+        self.desk.on_executed(executed)
+        return Delivered(seq, executed.block.hash, executed.ids)
+
+    def _install(self, message: Blocks) -> Event:
+        """Checks and executes fetched blocks. A chunk that fails half-way leaves the good part installed."""
+        try:
+            blocks = verify_segment(self.ledger.tip, message.blocks, message.headers, message.certificate)
+        except (BadProof, Malformed) as error:
+            self.dropped[type(error).__name__] += 1
+            return InstallFailed(message.replica)
+        transactions: list[TxId] = []
+        for block in blocks:
+            try:
+                executed = self.ledger.executor.replay(block)
+            except BadProof as error:
+                raise Halted(f"{error}, though a quorum certified it: this replica differs from it") from None
+            self.store.save_block(self.ledger.rows(executed))
+            self.desk.on_executed(executed)
+            transactions += executed.ids
+        tip = self.ledger.tip
+        return Installed(tip.height, tip.hash, tuple(transactions), message.certificate)
+
+    def _read(self, to: ReplicaId, first: Seq) -> Event | None:
+        """Blocks from `first` on, as many as one answer may have, and headers up to the next certified block."""
+        self._reads += 1
+        blocks = self.store.blocks(first, BLOCKS_PER_ANSWER, BYTES_PER_ANSWER)
+        if not blocks or self._reads > READS_PER_ROUND:
+            return None
+        last = Seq(first + len(blocks) - 1)
+        certified = self.store.next_certified(last)
+        if certified is None or certified > self.store.height():
+            return None
+        certificate = self.store.certificate(certified)
+        assert certificate is not None, "next_certified names a certified height"
+        headers = self.store.headers(Seq(last + 1), certified)
+        return BlocksRead(to, first, tuple(blocks), tuple(headers), certificate)

@@ -1,0 +1,115 @@
+"""Reads that wait: for a height that is not executed yet, or for the certificate that proves an answer."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final
+
+from bftledger.apps.machine import Rejected
+from bftledger.apps.map_proof import MapProof
+from bftledger.base.ids import Seq
+from bftledger.engine.archive import Archive
+from bftledger.engine.opening import Ledger
+from bftledger.engine.submissions import RETRY_MS, Answer, Waiter
+from bftledger.ledger.client_messages import (
+    AskHeight,
+    Busy,
+    HeightReply,
+    Query,
+    QueryReply,
+    ReadProof,
+    Refused,
+)
+
+MAX_WAITING: Final = 4_096
+"""So many reads may wait; more are answered BUSY."""
+
+_Proven = tuple[bytes | None, MapProof]
+
+
+class Reads:
+    """The waiting reads of one replica."""
+
+    def __init__(self, ledger: Ledger, archive: Archive) -> None:
+        self._ledger = ledger
+        self._archive = archive
+        self._ahead: list[tuple[Waiter, Query | AskHeight]] = []
+        self._queries: dict[Seq, list[tuple[Waiter, bytes, _Proven]]] = defaultdict(list)
+        self._heights: list[tuple[Waiter, Seq]] = []
+        self._waiting = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many reads wait for an answer."""
+        return self._waiting
+
+    def on_read(self, waiter: Waiter, request: Query | AskHeight) -> Iterable[Answer]:
+        """Takes a read, and answers it if that needs no waiting."""
+        if isinstance(request, Query):
+            try:
+                self._ledger.executor.machine.query_key(request.args)
+            except Rejected as error:
+                return [(waiter.route, Refused(request_id=waiter.request_id, code=error.code, reason=error.reason))]
+        if self._waiting >= MAX_WAITING:
+            return [(waiter.route, Busy(request_id=waiter.request_id, retry_ms=RETRY_MS))]
+        self._waiting += 1
+        if request.minimum > self._archive.height:
+            self._ahead.append((waiter, request))
+            return ()
+        return self._begin(waiter, request)
+
+    def settle(self) -> Iterable[Answer]:
+        """Answers what the blocks and certificates of this round have made answerable."""
+        answers: list[Answer] = []
+        ahead, self._ahead = self._ahead, []
+        for waiter, request in ahead:
+            if request.minimum > self._archive.height:
+                self._ahead.append((waiter, request))
+            else:
+                answers += self._begin(waiter, request)
+        for height in sorted(self._queries):
+            certificate = self._archive.proof_from(height)
+            if certificate is None:
+                break
+            for waiter, args, (value, map_proof) in self._queries.pop(height):
+                if certificate.seq > height:  # that very block will have no certificate: prove the newest state instead
+                    self._queries[self._archive.height].append((waiter, args, self._prove(args)))
+                    continue
+                proof = ReadProof(map_proof=map_proof, header=self._archive.header(height), certificate=certificate)
+                answers.append(self._done(waiter, value, height, proof))
+        heights, self._heights = self._heights, []
+        for waiter, height in heights:
+            answers += self._answer_height(waiter, height)
+        return answers
+
+    def _begin(self, waiter: Waiter, request: Query | AskHeight) -> Iterable[Answer]:
+        """A read whose minimal height is executed."""
+        height = self._archive.height
+        if isinstance(request, AskHeight):
+            return self._answer_height(waiter, height)
+        if request.certified and height > 0:
+            self._queries[height].append((waiter, request.args, self._prove(request.args)))
+            return ()
+        key = self._ledger.executor.machine.query_key(request.args)
+        return [self._done(waiter, self._ledger.executor.state.get(key), height, None)]
+
+    def _answer_height(self, waiter: Waiter, height: Seq) -> Iterable[Answer]:
+        """`height` is the newest that this replica had executed, and so signed, when it was asked."""
+        if height == 0:  # the genesis block has no certificate and needs none
+            self._waiting -= 1
+            return [(waiter.route, self._archive.block_reply(waiter.request_id, Seq(0)))]
+        certificate = self._archive.proof_from(height)
+        if certificate is None:
+            self._heights.append((waiter, height))
+            return ()
+        self._waiting -= 1
+        header = self._archive.header(certificate.seq)
+        return [(waiter.route, HeightReply(request_id=waiter.request_id, header=header, certificate=certificate))]
+
+    def _prove(self, args: bytes) -> _Proven:
+        executor = self._ledger.executor
+        key = executor.machine.query_key(args)
+        return executor.state.get(key), executor.state.prove(key)
+
+    def _done(self, waiter: Waiter, value: bytes | None, height: Seq, proof: ReadProof | None) -> Answer:
+        self._waiting -= 1
+        return waiter.route, QueryReply(request_id=waiter.request_id, value=value, height=height, proof=proof)

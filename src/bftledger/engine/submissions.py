@@ -1,0 +1,197 @@
+"""Submitted transactions, and who waits for what becomes of them.
+
+A transaction passes here once: well-formed, not in the ledger, admissible, signed. Then the core has it, and whoever
+submitted it waits, first for its block, then for the block's certificate. Submitting it again only adds a waiter.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from bftledger.apps.machine import INADMISSIBLE, MALFORMED, Rejected
+from bftledger.base.errors import BadSignature, Malformed
+from bftledger.base.genesis import Genesis
+from bftledger.base.ids import Millis, Seq, TxId
+from bftledger.base.transaction import Transaction
+from bftledger.base.transaction import decode as decode_transaction
+from bftledger.engine.archive import Archive, committed
+from bftledger.engine.opening import Ledger
+from bftledger.ledger.block import Block
+from bftledger.ledger.client_messages import Busy, ReceiptReply, Refused, Reply, Submit
+from bftledger.ledger.executor import Dropped, Executed
+from bftledger.pbft.authenticate import Authenticator
+from bftledger.pbft.pool import Pool
+from bftledger.storage.store import Place
+
+MAX_WAITING: Final = 40_000
+"""So many submissions may wait; more are answered BUSY."""
+
+WAITERS_PER_TRANSACTION: Final = 8
+ITEMS_PER_ANSWER: Final = 256
+RETRY_MS: Final = Millis(250)
+
+
+class Waiter(NamedTuple):
+    """Whom to answer: the connection, and the number of its request."""
+
+    route: bytes
+    request_id: int
+
+
+Answer = tuple[bytes, Reply]
+"""A reply, and the connection that it goes to."""
+
+
+class Submissions:
+    """The waiters of one replica. Methods that may answer at once return the answers."""
+
+    def __init__(self, genesis: Genesis, ledger: Ledger, archive: Archive, pool: Pool, door: Authenticator) -> None:
+        self._genesis = genesis
+        self._ledger = ledger
+        self._archive = archive
+        self._pool = pool
+        self._door = door
+        self._fresh: dict[TxId, Transaction] = {}
+        self._waiters: dict[TxId, list[Waiter]] = {}
+        self._decided: dict[Seq, list[tuple[Waiter, TxId, int]]] = defaultdict(list)
+        self._blocks: dict[Seq, Block] = {}
+        self._waiting = 0
+        self.refused: Counter[str] = Counter()
+        """Submissions that were not taken, by the kind of reason."""
+
+    @property
+    def waiting(self) -> int:
+        """How many submissions wait for an answer."""
+        return self._waiting
+
+    def take_fresh(self) -> tuple[Transaction, ...]:
+        """The transactions that the core has yet to be given."""
+        fresh = tuple(self._fresh.values())
+        self._fresh.clear()
+        return fresh
+
+    def is_pending(self, tx_id: TxId) -> bool:
+        """Whether the transaction was taken and is in no block."""
+        return tx_id in self._fresh or tx_id in self._pool
+
+    def on_submit(self, waiter: Waiter, request: Submit, now: Millis) -> Iterable[Answer]:
+        """Takes a submission. The cheap checks come first, the signature last."""
+        try:
+            transaction = decode_transaction(request.transaction, self._genesis.genesis_hash)
+        except Malformed as error:
+            return self._refuse(waiter, "malformed", MALFORMED, f"it is not a transaction: {error}")
+        tx_id = transaction.id
+        if self.is_pending(tx_id):
+            return self._wait(waiter, tx_id)
+        place = self._archive.place(tx_id)
+        if place is not None:
+            return self._await_certificate(waiter, tx_id, place)
+        if transaction.expires < self._ledger.tip.time:
+            return [(waiter.route, self._archive.expired(waiter.request_id, tx_id))]
+        try:
+            self._ledger.executor.admissible(transaction, now)
+            self._door.authenticate_transaction(request.transaction)
+        except Rejected as error:
+            return self._refuse(waiter, "not admissible", error.code, error.reason)
+        except (Malformed, BadSignature) as error:
+            return self._refuse(waiter, "bad signature", INADMISSIBLE, str(error))
+        self._fresh[tx_id] = transaction
+        return self._wait(waiter, tx_id)
+
+    def on_no_room(self, tx_id: TxId) -> Iterable[Answer]:
+        """The core had no room for a transaction."""
+        self.refused["busy"] += 1
+        return [answer for waiter in self._release(tx_id) for answer in _busy(waiter)]
+
+    def on_executed(self, executed: Executed) -> Iterable[Answer]:
+        """A block was executed: from here on its transactions wait for a certificate."""
+        block = executed.block
+        for index, transaction in enumerate(executed.transactions):
+            for waiter in self._waiters.pop(transaction.id, ()):
+                self._decided[block.height].append((waiter, transaction.id, index))
+                self._blocks[block.height] = block
+        answers: list[Answer] = []
+        for tx_id, reason in executed.dropped.items():
+            for waiter in self._release(tx_id):
+                answers += self._on_dropped(waiter, tx_id, reason)
+        return answers
+
+    def on_installed(self) -> Iterable[Answer]:
+        """Blocks were fetched, and what they left out is not known: who still waits for that is told what is."""
+        gone = [tx_id for tx_id in self._waiters if not self.is_pending(tx_id)]
+        return [
+            (waiter.route, self._archive.fate(waiter.request_id, tx_id, is_pending=False))
+            for tx_id in gone
+            for waiter in self._release(tx_id)
+        ]
+
+    def settle(self) -> Iterable[Answer]:
+        """Answers those whose blocks are certified by now: one answer for each connection and block."""
+        answers: list[Answer] = []
+        for height in sorted(self._decided):
+            certificate = self._archive.proof_from(height)
+            if certificate is None:
+                break
+            decided = self._decided.pop(height)
+            block = self._blocks.pop(height, None) or self._archive.block(height)
+            self._waiting -= len(decided)
+            if certificate.seq > height:  # proven only through a later block: each needs a receipt of its own
+                answers += [self._receipt(waiter, Place(height, index)) for waiter, _, index in decided]
+                continue
+            by_route: dict[bytes, list[tuple[int, TxId, int]]] = defaultdict(list)
+            for waiter, tx_id, index in decided:
+                by_route[waiter.route].append((waiter.request_id, tx_id, index))
+            for route, places in by_route.items():
+                for start in range(0, len(places), ITEMS_PER_ANSWER):
+                    answers.append((route, committed(block, certificate, places[start : start + ITEMS_PER_ANSWER])))
+        return answers
+
+    def _receipt(self, waiter: Waiter, place: Place) -> Answer:
+        receipt = self._archive.receipt(place)
+        assert receipt is not None, "a certificate proves the block"
+        return waiter.route, ReceiptReply(request_id=waiter.request_id, receipt=receipt.encode())
+
+    def _wait(self, waiter: Waiter, tx_id: TxId) -> Iterable[Answer]:
+        waiters = self._waiters.setdefault(tx_id, [])
+        for i, other in enumerate(waiters):
+            if other.route == waiter.route:  # who asks again wants one answer, to the newer request
+                waiters[i] = waiter
+                return ()
+        if self._waiting >= MAX_WAITING or len(waiters) >= WAITERS_PER_TRANSACTION:
+            if not waiters:
+                del self._waiters[tx_id]
+            self.refused["busy"] += 1
+            return _busy(waiter)
+        waiters.append(waiter)
+        self._waiting += 1
+        return ()
+
+    def _await_certificate(self, waiter: Waiter, tx_id: TxId, place: Place) -> Iterable[Answer]:
+        if self._waiting >= MAX_WAITING:
+            self.refused["busy"] += 1
+            return _busy(waiter)
+        self._waiting += 1
+        self._decided[place.height].append((waiter, tx_id, place.position))
+        return ()
+
+    def _release(self, tx_id: TxId) -> list[Waiter]:
+        waiters = self._waiters.pop(tx_id, [])
+        self._waiting -= len(waiters)
+        return waiters
+
+    def _on_dropped(self, waiter: Waiter, tx_id: TxId, reason: Dropped) -> Iterable[Answer]:
+        if reason is Dropped.DUPLICATE:
+            place = self._archive.place(tx_id)
+            assert place is not None, "what is there twice is there once"
+            return self._await_certificate(waiter, tx_id, place)
+        if reason is Dropped.EXPIRED:
+            return [(waiter.route, self._archive.expired(waiter.request_id, tx_id))]
+        return self._refuse(waiter, "not admissible", INADMISSIBLE, reason.value)
+
+    def _refuse(self, waiter: Waiter, kind: str, code: int, reason: str) -> Iterable[Answer]:
+        self.refused[kind] += 1
+        return [(waiter.route, Refused(request_id=waiter.request_id, code=code, reason=reason))]
+
+
+def _busy(waiter: Waiter) -> Iterable[Answer]:
+    return [(waiter.route, Busy(request_id=waiter.request_id, retry_ms=RETRY_MS))]

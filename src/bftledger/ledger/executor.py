@@ -1,0 +1,260 @@
+"""Execution: a decided proposal becomes a block, and a stored or fetched block is done again and compared.
+
+Both are deterministic: from the same block before, every replica makes the same bytes. What stands in a proposal but
+may not be in the ledger is left out of the block: expired by the block's time, created too far after it, not allowed
+by the genesis, or already there. What the application rejects is in the block, with its reason and without effect.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from bftledger.apps.machine import (
+    DEFECT,
+    INADMISSIBLE,
+    MAX_REASON_LENGTH,
+    MAX_RESULT_BYTES,
+    Context,
+    Rejected,
+    Result,
+    StateMachine,
+)
+from bftledger.apps.state import AuthenticatedMap, StateView
+from bftledger.base.errors import BadProof, Malformed
+from bftledger.base.genesis import Genesis
+from bftledger.base.ids import Millis, Seq, TxId
+from bftledger.base.transaction import Transaction
+from bftledger.base.transaction import decode as decode_transaction
+from bftledger.ledger import merkle
+from bftledger.ledger.block import NO_BLOCK, Block, Header
+from bftledger.ledger.chain import verify_link
+from bftledger.ledger.history import History, HistoryNode
+from bftledger.pbft.messages import Proposal
+
+
+class Dropped(Enum):
+    """Why a transaction of a proposal is not in its block."""
+
+    EXPIRED = "it expired before its block's time"
+    EARLY = "it was created too long after its block's time"
+    DUPLICATE = "it is already in the ledger"
+    INADMISSIBLE = "the genesis does not allow it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """A block and everything that has to be stored with it.
+
+    `transactions`, `results`: those of the block, decoded. `changes`: the rows of the state that it changed, None for
+    a deleted one. `history_nodes`: the subtrees that the block's hash completed. `ids`: of all the proposal's
+    transactions, in its order. `dropped`: those of them that are not in the block.
+    """
+
+    block: Block
+    transactions: tuple[Transaction, ...]
+    results: tuple[Result, ...]
+    changes: dict[bytes, bytes | None]
+    history_nodes: tuple[HistoryNode, ...]
+    ids: tuple[TxId, ...]
+    dropped: dict[TxId, Dropped]
+
+
+Contains = Callable[[Sequence[TxId]], set[TxId]]
+"""Which of these ids are in the ledger; it must know at least all whose transactions are not yet expired."""
+
+
+def execute_genesis(genesis: Genesis, machine: StateMachine, state: AuthenticatedMap, history: History) -> Executed:
+    """Block 0, which every member makes for itself; `state` and `history` must be empty and then hold it."""
+    assert len(state) == history.size == 0, "the genesis block comes first"
+    view = StateView(state)
+    machine.genesis(view)
+    view.commit()
+    changes = view.changes
+    state.update(changes)
+    header = Header(
+        genesis_hash=genesis.genesis_hash,
+        height=Seq(0),
+        previous=NO_BLOCK,
+        time=genesis.created,
+        count=0,
+        transactions_root=merkle.EMPTY_ROOT,
+        results_root=merkle.EMPTY_ROOT,
+        state_root=state.root(),
+        history_root=history.root(),
+        group_digest=genesis.group_digest,
+    )
+    return Executed(
+        block=Block(header=header, transactions=(), results=()),
+        transactions=(),
+        results=(),
+        changes=changes,
+        history_nodes=history.append(header.hash),
+        ids=(),
+        dropped={},
+    )
+
+
+class Executor:
+    """Holds the newest block's header, the state after it, and the history with it; advances all by one block.
+
+    `tip` is that header, `state` and `history` belong to it. The caller stores what `execute` and `replay` return.
+    """
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        machine: StateMachine,
+        state: AuthenticatedMap,
+        contains: Contains,
+        history: History,
+        tip: Header,
+    ) -> None:
+        if history.size != tip.height + 1 or state.root() != tip.state_root:
+            raise BadProof(f"the state or the history does not belong to block {tip.height}")
+        self.genesis = genesis
+        self.machine = machine
+        self.state = state
+        self.history = history
+        self.tip = tip
+        self._contains = contains
+
+    def admissible(self, transaction: Transaction, now: Millis) -> None:
+        """Returns if the transaction may be proposed at `now`; raises `Rejected`. Its signature is not checked."""
+        reason = self._refusal(transaction, now)
+        if reason:
+            raise Rejected(INADMISSIBLE, reason[1])
+        self.machine.check(transaction)
+
+    def execute(self, proposal: Proposal) -> Executed:
+        """The block that the proposal makes on top of `tip`, which it becomes."""
+        time = Millis(max(proposal.time, self.tip.time + 1))
+        kept, dropped = self._select(proposal.transactions, time)
+        executed, _ = self._run(tuple(kept), time)
+        return self._advance(executed, tuple(tx.id for tx in proposal.transactions), dropped)
+
+    def replay(self, block: Block) -> Executed:
+        """Executes a block that somebody else made. Raises `BadProof` unless it gives the same header, bit for bit.
+
+        Then nothing has changed. Signatures are not checked: the certificate above the block vouches for them.
+        """
+        verify_link(self.tip, block.header)
+        height = block.header.height
+        try:
+            transactions = tuple([decode_transaction(data, self.genesis.genesis_hash) for data in block.transactions])
+        except Malformed as error:
+            raise BadProof(f"block {height} holds a malformed transaction: {error}") from None
+        _, dropped = self._select(transactions, block.header.time)
+        for tx_id, reason in dropped.items():
+            raise BadProof(f"block {height} holds transaction {tx_id.hex()}, though {reason.value}")
+        executed, undo = self._run(transactions, block.header.time)
+        difference = _difference(block, executed.block)
+        if difference:
+            self.state.update(undo)
+            raise BadProof(f"block {height} executed again has another {difference}")
+        return self._advance(executed, tuple(tx.id for tx in transactions), {})
+
+    def _advance(self, executed: "_Run", ids: tuple[TxId, ...], dropped: dict[TxId, Dropped]) -> Executed:
+        self.tip = executed.block.header
+        return Executed(
+            block=executed.block,
+            transactions=executed.transactions,
+            results=executed.results,
+            changes=executed.changes,
+            history_nodes=self.history.append(executed.block.hash),
+            ids=ids,
+            dropped=dropped,
+        )
+
+    def _select(
+        self, transactions: Sequence[Transaction], time: Millis
+    ) -> tuple[list[Transaction], dict[TxId, Dropped]]:
+        """Those that may be in a block of this time, and why the others may not."""
+        known = self._contains([tx.id for tx in transactions]) if transactions else set()
+        kept: list[Transaction] = []
+        dropped: dict[TxId, Dropped] = {}
+        seen: set[TxId] = set()
+        for transaction in transactions:
+            refusal = self._refusal(transaction, time)
+            if refusal:
+                dropped[transaction.id] = refusal[0]
+            elif transaction.id in known or transaction.id in seen:
+                dropped[transaction.id] = Dropped.DUPLICATE
+            else:
+                kept.append(transaction)
+                seen.add(transaction.id)
+        return kept, dropped
+
+    def _refusal(self, transaction: Transaction, time: Millis) -> tuple[Dropped, str] | None:
+        genesis = self.genesis
+        if transaction.expires < time:
+            return Dropped.EXPIRED, f"it expired {time - transaction.expires} ms ago"
+        if transaction.created > time + genesis.max_skew_ms:
+            return Dropped.EARLY, f"it was created {transaction.created - time} ms from now: check the clock"
+        if transaction.expires - transaction.created > genesis.max_lifetime_ms:
+            return Dropped.INADMISSIBLE, f"it lives longer than the {genesis.max_lifetime_ms} ms that the group allows"
+        if len(transaction.payload) > genesis.max_payload_bytes:
+            return Dropped.INADMISSIBLE, f"its payload exceeds the {genesis.max_payload_bytes} bytes of the group"
+        if genesis.member_set and transaction.sender not in genesis.member_set:
+            return Dropped.INADMISSIBLE, "its sender is not a member that the genesis lists"
+        return None
+
+    def _run(self, transactions: tuple[Transaction, ...], time: Millis) -> tuple["_Run", dict[bytes, bytes | None]]:
+        """Executes these in order, changes the state, and returns the block and what undoes the changes."""
+        height = Seq(self.tip.height + 1)
+        view = StateView(self.state)
+        results = tuple([self._apply(tx, Context(height, time, tx.sender, view)) for tx in transactions])
+        encoded = tuple([tx.encoded for tx in transactions])
+        encoded_results = tuple([result.encode() for result in results])
+        transactions_root, transaction_paths = merkle.inclusion_paths(encoded)
+        results_root, result_paths = merkle.inclusion_paths(encoded_results)
+        changes = view.changes
+        undo = self.state.update(changes)
+        header = Header(
+            genesis_hash=self.genesis.genesis_hash,
+            height=height,
+            previous=self.tip.hash,
+            time=time,
+            count=len(transactions),
+            transactions_root=transactions_root,
+            results_root=results_root,
+            state_root=self.state.root(),
+            history_root=self.history.root(),
+            group_digest=self.genesis.group_digest,
+        )
+        block = Block(header=header, transactions=encoded, results=encoded_results)
+        block.__dict__.update(transaction_paths=transaction_paths, result_paths=result_paths)
+        return _Run(block, transactions, results, changes), undo
+
+    def _apply(self, transaction: Transaction, context: Context) -> Result:
+        try:
+            value = self.machine.apply(transaction, context)
+            if type(value) is not bytes or len(value) > MAX_RESULT_BYTES:
+                raise ValueError("a result is not bytes, or too long")
+        except Rejected as error:
+            context.state.discard()
+            return Result(error.code, reason=error.reason)
+        except (MemoryError, RecursionError):
+            raise  # This replica's limits, not the transaction's meaning: another replica may well succeed.
+        except Exception as error:  # noqa: BLE001 - one bad transaction must not halt every replica for good
+            context.state.discard()
+            return Result(DEFECT, reason=f"the application failed with {type(error).__name__}"[:MAX_REASON_LENGTH])
+        context.state.commit()
+        return Result(0, value=value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    block: Block
+    transactions: tuple[Transaction, ...]
+    results: tuple[Result, ...]
+    changes: dict[bytes, bytes | None]
+
+
+def _difference(theirs: Block, ours: Block) -> str | None:
+    """The first field in which two headers differ."""
+    if theirs.header.encoded == ours.header.encoded:
+        return None
+    for name in Header.__dataclass_fields__:
+        if getattr(theirs.header, name) != getattr(ours.header, name):
+            return name.replace("_", " ")
+    return "encoding"

@@ -1,0 +1,90 @@
+"""What a replica needs of a network: bounded, non-blocking, lossy; who sent a frame is authentic.
+
+A frame may be lost, repeated or late, never altered, and its sender is the holder of the key that the genesis names
+for it. Whoever does not read its frames loses them and delays nobody else. All methods but `wake` belong to one thread.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
+
+from bftledger.base.ids import ReplicaId
+
+DRAIN_MESSAGES: Final = 256
+DRAIN_BYTES: Final = 8 * 1024 * 1024
+
+
+class FromPeer(NamedTuple):
+    """A frame of a replica of the group; `replica` follows from its transport key, not from what it says."""
+
+    replica: ReplicaId
+    frame: bytes
+
+
+class FromClient(NamedTuple):
+    """A frame of a client, anyone; `route` leads back to its connection and means nothing else."""
+
+    route: bytes
+    frame: bytes
+
+
+Incoming = FromPeer | FromClient
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What went through and what did not since the start; read it, do not write it."""
+
+    sent: int = 0
+    received: int = 0
+    dropped_to_peers: dict[ReplicaId, int] = field(default_factory=dict)
+    """Frames that found the replica not connected, or its queue full."""
+
+    dropped_to_clients: int = 0
+    """Frames for a client that is gone, or does not read."""
+
+    malformed: int = 0
+    """Messages that were not one frame."""
+
+    refused_connections: int = 0
+    """Handshakes with an unknown key at the peers' socket, or one too many at the clients'."""
+
+
+class Transport(Protocol):
+    """A replica's connection to its peers and clients."""
+
+    @property
+    def traffic(self) -> Traffic:
+        """The counters so far."""
+        ...
+
+    def send_peer(self, replica: ReplicaId, frame: bytes) -> bool:
+        """Queues `frame` for `replica`; never blocks or raises. False: dropped and counted."""
+        ...
+
+    def send_client(self, route: bytes, frame: bytes) -> bool:
+        """Queues `frame` for the client that a `FromClient` came from; never blocks or raises. False: dropped."""
+        ...
+
+    def drain(self, max_messages: int = DRAIN_MESSAGES, max_bytes: int = DRAIN_BYTES) -> list[Incoming]:
+        """What has arrived, without waiting: peers first, then clients.
+
+        Takes from either side at most `max_messages`, and no more once it has `max_bytes`; each side takes turns
+        among its connections, so who floods is waited for no longer than the others.
+        """
+        ...
+
+    def wait(self, timeout_ms: int) -> bool:
+        """Sleeps until there is something to drain or `wake` is called (True), or `timeout_ms` are over (False)."""
+        ...
+
+    def wake(self) -> None:
+        """Ends the current or next `wait`. Safe to call from other threads and from signal handlers."""
+        ...
+
+    def reachable(self) -> frozenset[ReplicaId]:
+        """The replicas that a frame can be queued for now: connected, authenticated, not stuck."""
+        ...
+
+    def close(self, linger_ms: int = 0) -> None:
+        """Ends all connections; `linger_ms` are given to frames that are still queued. May be called twice."""
+        ...

@@ -1,0 +1,243 @@
+"""A replica's transport over ZeroMQ: three kinds of sockets, one poll, no threads of its own.
+
+- One PULL that all replicas send to and one PUSH to each of them: votes go one way, and each direction of a pair is a
+  connection of its own. A ROUTER would add a routing id that nobody needs and that a peer could choose.
+- One ROUTER for clients, whose answers go back by routing id. It hands no id over to another connection: ids are made
+  here, so a client that reconnects gets a new one, and nobody can take another's answers by claiming its id.
+
+All is CURVE with this replica's transport key. The ZAP socket is polled along with the others, so handshakes are
+decided between two rounds of the node's loop.
+"""
+
+import contextlib
+import math
+import socket as sockets
+import time
+from collections.abc import Mapping
+from typing import Final, Self
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from bftledger.base.errors import OperatorError
+from bftledger.base.ids import ReplicaId
+from bftledger.net import options
+from bftledger.net.curve import TransportKey, check_key
+from bftledger.net.endpoints import bind, connect
+from bftledger.net.options import CLIENT_DOMAIN, PEER_DOMAIN, Limits
+from bftledger.net.transport import DRAIN_BYTES, DRAIN_MESSAGES, FromClient, FromPeer, Incoming, Traffic
+from bftledger.net.zap import Gatekeeper
+
+
+class ZmqTransport:
+    """`Transport` over ZeroMQ. Bound on return; call `connect` for each other replica."""
+
+    def __init__(
+        self,
+        *,
+        key: TransportKey,
+        peers: Mapping[ReplicaId, bytes],
+        peer_bind: str,
+        client_bind: str,
+        limits: Limits | None = None,
+    ) -> None:
+        """Binds both sockets. Raises `OperatorError` for an address that cannot be had, or a bad key.
+
+        `peers`: the other replicas' transport keys, 32 bytes each: nobody else may connect as a peer. `peer_bind`,
+        `client_bind`: tcp://HOST:PORT (port * for a free one) or ipc://PATH.
+        """
+        keys = {replica: check_key(public, f"transport key of replica {replica}") for replica, public in peers.items()}
+        if len({key.public, *keys.values()}) != len(keys) + 1:
+            raise OperatorError("two replicas have the same transport key: give each its own in the genesis")
+        self._key: Final = key
+        self._keys: Final = keys
+        self._limits: Final = limits or Limits()
+        self._traffic: Final = Traffic(dropped_to_peers=dict.fromkeys(keys, 0))
+        self._to_peers: Final[dict[ReplicaId, zmq.Socket[bytes]]] = {}
+        self._open_clients: Final[set[int]] = set()
+        self._wake_in, self._wake_out = sockets.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        self._context: Final = zmq.Context()
+        self._context.max_sockets = len(keys) + 16  # one for each replica, those below, and the monitor's other end
+        try:
+            self._gatekeeper = Gatekeeper(self._context, keys, self._has_room)
+            self._peers = self._listen(zmq.PULL, PEER_DOMAIN)
+            self._clients = self._listen(zmq.ROUTER, CLIENT_DOMAIN)
+            self._clients.router_mandatory = True  # a client that is gone or does not read is told, and counted
+            self._monitor = self._watch(self._clients)
+            self.peer_endpoint: Final = bind(self._peers, peer_bind)
+            self.client_endpoint: Final = bind(self._clients, client_bind)
+        except BaseException:
+            self.close()
+            raise
+        self._poller: Final = zmq.Poller()
+        for source in (self._peers, self._clients, self._gatekeeper.socket, self._monitor, self._wake_in.fileno()):
+            self._poller.register(source, zmq.POLLIN)
+
+    @property
+    def traffic(self) -> Traffic:
+        self._traffic.refused_connections = self._gatekeeper.refused
+        return self._traffic
+
+    def connect(self, replica: ReplicaId, endpoint: str) -> None:
+        """Sends to `replica` at its `peer_endpoint` from now on, whether or not it is there yet; again if it moved.
+
+        Raises `OperatorError` if `endpoint` cannot be an address, KeyError if `replica` is not a peer.
+        """
+        server_key = self._keys[replica]
+        socket = self._context.socket(zmq.PUSH)
+        try:
+            options.connect_to_peer(socket, self._key, server_key, self._limits)
+            connect(socket, endpoint)
+        except BaseException:
+            socket.close(0)
+            raise
+        if (previous := self._to_peers.pop(replica, None)) is not None:
+            previous.close(0)
+        self._to_peers[replica] = socket
+
+    def send_peer(self, replica: ReplicaId, frame: bytes) -> bool:
+        socket = self._to_peers.get(replica)
+        if socket is not None and len(frame) <= self._limits.peer_frame_bytes:
+            try:
+                socket.send(frame, zmq.NOBLOCK)
+            except zmq.Again:
+                pass
+            else:
+                self._traffic.sent += 1
+                return True
+        self._traffic.dropped_to_peers[replica] += 1
+        return False
+
+    def send_client(self, route: bytes, frame: bytes) -> bool:
+        if len(frame) <= self._limits.answer_frame_bytes:
+            try:
+                self._clients.send_multipart((route, frame), zmq.NOBLOCK)
+            except zmq.ZMQError as error:
+                if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+                    raise
+            else:
+                self._traffic.sent += 1
+                return True
+        self._traffic.dropped_to_clients += 1
+        return False
+
+    def drain(self, max_messages: int = DRAIN_MESSAGES, max_bytes: int = DRAIN_BYTES) -> list[Incoming]:
+        self._decide_handshakes()
+        incoming: list[Incoming] = []
+        self._drain_peers(incoming, max_messages, max_bytes)
+        self._drain_clients(incoming, max_messages, max_bytes)
+        self._traffic.received += len(incoming)
+        return incoming
+
+    def wait(self, timeout_ms: int) -> bool:
+        deadline = time.monotonic() + timeout_ms / 1000
+        while True:
+            remaining_ms = math.ceil((deadline - time.monotonic()) * 1000)
+            ready = dict(self._poller.poll(max(0, remaining_ms)))
+            woken = self._wake_in.fileno() in ready
+            if woken:
+                self._clear_wake()
+            if self._gatekeeper.socket in ready or self._monitor in ready:
+                self._decide_handshakes()
+            if woken or self._peers in ready or self._clients in ready:
+                return True
+            if time.monotonic() >= deadline:
+                return False
+
+    def wake(self) -> None:
+        with contextlib.suppress(OSError):  # full: a wake-up is pending; closed: nobody waits
+            self._wake_out.send(b"\0")
+
+    def reachable(self) -> frozenset[ReplicaId]:
+        return frozenset(replica for replica, socket in self._to_peers.items() if socket.poll(0, zmq.POLLOUT))
+
+    def close(self, linger_ms: int = 0) -> None:
+        self._context.destroy(linger_ms)
+        self._wake_in.close()
+        self._wake_out.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _listen(self, kind: int, domain: str) -> "zmq.Socket[bytes]":
+        socket = self._context.socket(kind)
+        options.listen(socket, self._key, domain, self._limits)
+        return socket
+
+    def _watch(self, socket: "zmq.Socket[bytes]") -> "zmq.Socket[bytes]":
+        """Reports of connections that come and go. Unbounded: a full queue would stop ZeroMQ's thread."""
+        socket.monitor("inproc://clients.monitor", zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        monitor = self._context.socket(zmq.PAIR)
+        monitor.rcvhwm = 0
+        monitor.connect("inproc://clients.monitor")
+        return monitor
+
+    def _drain_peers(self, incoming: list[Incoming], messages: int, max_bytes: int) -> None:
+        receive, replicas = self._peers.recv, self._gatekeeper.user_ids
+        size = 0
+        for _ in range(messages):
+            try:
+                frame = receive(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            if frame.more:
+                self._skip_rest(self._peers)
+                continue
+            data = frame.bytes
+            incoming.append(FromPeer(replicas[str(frame.get("User-Id"))], data))
+            size += len(data)
+            if size >= max_bytes:
+                return
+
+    def _drain_clients(self, incoming: list[Incoming], messages: int, max_bytes: int) -> None:
+        receive = self._clients.recv
+        size = 0
+        for _ in range(messages):
+            try:
+                route = receive(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            frame = receive(zmq.NOBLOCK, copy=False)
+            if frame.more:
+                self._skip_rest(self._clients)
+                continue
+            data = frame.bytes
+            incoming.append(FromClient(route, data))
+            size += len(data)
+            if size >= max_bytes:
+                return
+
+    def _skip_rest(self, socket: "zmq.Socket[bytes]") -> None:
+        """Drops the frames after the first: ZeroMQ delivers a message with all its frames or not at all."""
+        self._traffic.malformed += 1
+        while socket.recv(zmq.NOBLOCK, copy=False).more:
+            pass
+
+    def _decide_handshakes(self) -> None:
+        self._count_clients()
+        self._gatekeeper.answer(self._limits.handshakes_per_round)
+
+    def _count_clients(self) -> None:
+        """Follows the monitor: an open descriptor is a client's connection, authenticated or not."""
+        while True:
+            try:
+                event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
+            except zmq.Again:
+                return
+            if event["event"] == zmq.EVENT_ACCEPTED:
+                self._open_clients.add(event["value"])
+            else:
+                self._open_clients.discard(event["value"])
+
+    def _has_room(self) -> bool:
+        return len(self._open_clients) <= self._limits.clients  # which includes the one that asks
+
+    def _clear_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._wake_in.recv(4096):
+                pass

@@ -1,0 +1,148 @@
+"""The driver: one replica's event loop. Drain, step, persist, send; then sleep until something happens.
+
+All that arrived by the time a round begins shares the round's one durable commit; nothing is sent before it. The
+engine decides everything, this only moves bytes and time.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final, TextIO
+
+from bftledger.apps.load import load_machine
+from bftledger.base.crypto import Ed25519Verifier
+from bftledger.base.errors import OperatorError
+from bftledger.base.ids import ReplicaId
+from bftledger.engine.engine import Engine, Halted
+from bftledger.home.home import Home
+from bftledger.net.transport import FromPeer, Transport
+from bftledger.net.zmq import ZmqTransport
+from bftledger.node.clock import Timers, wall_ms
+from bftledger.storage.sqlite import SqliteStore
+
+IDLE_MS: Final = 1_000
+"""The loop looks at its stop flag at least this often."""
+
+LINGER_MS: Final = 200
+"""On an orderly stop, frames that are queued get this long to leave."""
+
+
+class Driver:
+    """Runs an engine on a transport until `stop` is called."""
+
+    def __init__(self, engine: Engine, transport: Transport) -> None:
+        self._engine = engine
+        self._transport = transport
+        self._timers = Timers()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Ends `run` after the round under way. Safe from signal handlers and other threads."""
+        self._stopping = True
+        self._transport.wake()
+
+    def run(self) -> None:
+        """Raises `StoreError` if the medium fails, and `Halted` if the replica must not go on."""
+        self._engine.start(wall_ms())
+        self._end_round()
+        while not self._stopping:
+            self._transport.wait(self._timers.until_next_ms(IDLE_MS))
+            self._take_in()
+            self._end_round()
+
+    def _take_in(self) -> None:
+        now = wall_ms()
+        for item in self._transport.drain():
+            if isinstance(item, FromPeer):
+                self._engine.on_peer(item.frame, now)
+            else:
+                self._engine.on_client(item.route, item.frame, now)
+        for timer in self._timers.take_expired():
+            self._engine.on_timer(timer, now)
+
+    def _end_round(self) -> None:
+        finished = self._engine.end_round(wall_ms())
+        for effect in finished.timers:
+            self._timers.apply(effect)
+        for replica, frame in finished.to_peers:
+            self._transport.send_peer(replica, frame)
+        for route, frame in finished.to_clients:
+            self._transport.send_client(route, frame)
+
+
+def run_replica(home: Home, replica: ReplicaId, *, log: TextIO | None = None, exit_with_parent: bool = False) -> int:
+    """Runs one replica of `home`'s group in the foreground until SIGTERM or SIGINT; returns the exit status.
+
+    Raises `OperatorError` in one line for everything that keeps it from starting: a missing, foreign or readable key,
+    a configuration out of range, a taken port, a store that is damaged, of another group, or in use. With
+    `exit_with_parent` it also stops when its standard input ends, as it does when the process at its other end dies.
+    """
+    log = log or sys.stderr
+    secrets = home.secrets(replica)
+    addresses = home.config.replicas
+    genesis = home.genesis
+    machine = load_machine(genesis.app, genesis.app_params)
+    home.make_directories(replica)
+    with contextlib.ExitStack() as resources:
+        store = SqliteStore(home.ledger_path(replica), genesis.genesis_hash, replica)
+        resources.callback(store.close)
+        engine = Engine(
+            genesis=genesis,
+            me=replica,
+            signer=secrets.signer,
+            verifier=Ed25519Verifier(),
+            settings=home.config.protocol,
+            machine=machine,
+            store=store,
+        )
+        transport = ZmqTransport(
+            key=secrets.transport,
+            peers={i: genesis.replicas[i].transport_key for i in genesis.group.replicas if i != replica},
+            peer_bind=addresses[replica].peer_bind,
+            client_bind=addresses[replica].client_bind,
+        )
+        resources.callback(transport.close, LINGER_MS)
+        for peer in genesis.group.replicas:
+            if peer != replica:
+                transport.connect(peer, addresses[peer].peer)
+        driver = Driver(engine, transport)
+        with _stop_on_signals(driver):
+            if exit_with_parent:
+                threading.Thread(target=_stop_at_end_of_input, args=(driver,), daemon=True).start()
+            tip = engine.ledger.tip
+            print(
+                f"replica {replica} of {genesis.group.n}: block {tip.height}, view {engine.replica.state.view}, "
+                f"peers at {addresses[replica].peer}, clients at {addresses[replica].client}",
+                file=log,
+                flush=True,
+            )
+            try:
+                driver.run()
+            except Halted as error:
+                raise OperatorError(f"replica {replica} has halted: {error}; keep its data and find out why") from None
+        print(f"replica {replica}: stopped at block {engine.ledger.tip.height}", file=log, flush=True)
+    return 0
+
+
+@contextlib.contextmanager
+def _stop_on_signals(driver: Driver) -> Iterator[None]:
+    def stop(_: int, __: FrameType | None) -> None:
+        driver.stop()
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _stop_at_end_of_input(driver: Driver) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(0, 1024):
+            pass
+    driver.stop()

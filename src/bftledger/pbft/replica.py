@@ -1,0 +1,312 @@
+"""One replica of the protocol: `step` takes an event and returns effects. The only dispatcher.
+
+Phases change the state and return effects; which phase an event belongs to, and what follows from what it found, is
+decided here. There is no clock, no chance and no I/O: the same events give the same effects everywhere.
+"""
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from bftledger.base.crypto import Signer
+from bftledger.base.group import Group
+from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, TxId, View
+from bftledger.pbft import checkpoint, normal, recovery, status, transfer, view_change, wire
+from bftledger.pbft.effects import (
+    Broadcast,
+    Effect,
+    Ignore,
+    Ignored,
+    Persist,
+    Refuse,
+    StartTimer,
+    StopTimer,
+)
+from bftledger.pbft.events import (
+    BlocksRead,
+    Delivered,
+    Event,
+    Installed,
+    InstallFailed,
+    Received,
+    Started,
+    Submitted,
+    TimerFired,
+)
+from bftledger.pbft.messages import (
+    Blocks,
+    Checkpoint,
+    CheckpointCertificate,
+    Commit,
+    FetchBlocks,
+    FetchProposal,
+    Message,
+    NewView,
+    Prepare,
+    PrePrepare,
+    Proposed,
+    Relay,
+    Stable,
+    Status,
+    ViewChange,
+)
+from bftledger.pbft.pool import Pool
+from bftledger.pbft.settings import Settings
+from bftledger.pbft.state import State
+from bftledger.pbft.timers import BatchTimer, NewViewTimer, RequestTimer, StatusTimer, Timer
+
+
+class Replica:
+    """A deterministic PBFT replica.
+
+    `genesis_block`: the hash of block 0, 32 bytes. A replica with a store calls `recover` once, before the first step.
+    """
+
+    def __init__(
+        self, me: ReplicaId, group: Group, signer: Signer, settings: Settings, *, genesis_block: Digest
+    ) -> None:
+        assert group.keys[me] == signer.public_key, "the signer is not this replica's"
+        self.state = State(
+            me=me, group=group, settings=settings, signer=signer, pool=Pool(settings), executed_hash=genesis_block
+        )
+
+    def recover(
+        self,
+        records: Iterable[wire.Record],
+        *,
+        executed: Seq,
+        executed_hash: Digest,
+        certificate: CheckpointCertificate | None,
+    ) -> None:
+        """Continues from what the store kept. See `recovery.recover`."""
+        recovery.recover(self.state, records, executed=executed, executed_hash=executed_hash, certificate=certificate)
+
+    # ── the door's question ──
+
+    def refusal(self, message: Message) -> Ignored | None:
+        """Why `message` can change nothing now, so that its signatures need not be checked; None if it might.
+
+        Changes nothing itself: the message is not authentic yet.
+        """
+        state = self.state
+        if message.replica == state.me:
+            return Ignored.OWN
+        match message:
+            case PrePrepare():
+                return normal.refusal(state, message)
+            case Prepare():
+                return normal.prepare_refusal(state, message)
+            case Commit():
+                return normal.commit_refusal(state, message)
+            case Checkpoint():
+                return checkpoint.refusal(state, message)
+            case ViewChange():
+                return view_change.change_refusal(state, message)
+            case NewView():
+                return view_change.new_view_refusal(state, message)
+            case Stable():
+                return None if message.certificate.seq > state.low else Ignored.BELOW_WATERMARK
+            case Proposed():
+                return transfer.proposed_refusal(state, message)
+            case Blocks():
+                return transfer.blocks_refusal(state, message)
+            case Status() | Relay() | FetchProposal() | FetchBlocks():
+                return None
+            case _:
+                assert_never(message)
+
+    # ── the step ──
+
+    def step(self, event: Event, now: Millis) -> tuple[Effect, ...]:
+        """What is to be done because of `event`. `now`: this replica's clock, milliseconds since the epoch."""
+        found = self._on_event(event, now)
+        effects: list[Effect] = [Ignore(found)] if isinstance(found, Ignored) else found
+        effects += self._accept_announced()
+        effects += normal.deliver(self.state)
+        effects += normal.propose(self.state, now)
+        effects += self._watch_oldest()
+        return tuple(effects)
+
+    def _on_event(self, event: Event, now: Millis) -> list[Effect] | Ignored:
+        state = self.state
+        match event:
+            case Received(message):
+                return self.refusal(message) or self._on_message(message, now)
+            case Submitted(transactions):
+                refused = [(tx, state.pool.admit(tx)) for tx in transactions]
+                return [
+                    Refuse(tx.id, reason) for tx, reason in refused if reason in (Ignored.POOL_FULL, Ignored.SHARE_USED)
+                ]
+            case TimerFired(timer):
+                return self._on_timer(timer)
+            case Delivered(seq, block_hash, transactions):
+                return self._on_delivered(seq, block_hash, transactions)
+            case Installed():
+                return self._on_installed(event)
+            case InstallFailed(_):
+                return transfer.fetch_blocks(state)
+            case BlocksRead():
+                return transfer.on_blocks_read(state, event)
+            case Started():
+                return status.on_tick(state)
+            case _:
+                assert_never(event)
+
+    def _on_message(self, message: Message, now: Millis) -> list[Effect] | Ignored:
+        state = self.state
+        match message:
+            case PrePrepare():
+                return self._on_pre_prepare(message, now)
+            case Prepare():
+                return normal.on_prepare(state, message)
+            case Commit():
+                return normal.on_commit(state, message)
+            case Checkpoint():
+                return checkpoint.on_checkpoint(state, message)
+            case ViewChange():
+                return self._on_view_change(message)
+            case NewView():
+                return self._on_new_view(message)
+            case Status():
+                return status.on_status(state, message)
+            case Relay():
+                for tx in message.transactions:
+                    state.pool.admit(tx)
+                return []
+            case Stable():
+                effects = checkpoint.adopt(state, message.certificate)
+                if state.lagging and state.fetch is None:
+                    effects += transfer.fetch_blocks(state, message.replica)
+                return effects
+            case FetchProposal():
+                return transfer.on_fetch_proposal(state, message)
+            case Proposed():
+                slot = state.slot(message.seq)
+                assert slot.announced is not None
+                return normal.accept(state, slot.announced, message.proposal)
+            case FetchBlocks():
+                return transfer.on_fetch_blocks(state, message)
+            case Blocks():
+                return transfer.on_blocks(state, message)
+            case _:
+                assert_never(message)
+
+    # ── what each event leads to ──
+
+    def _on_pre_prepare(self, message: PrePrepare, now: Millis) -> list[Effect] | Ignored:
+        state = self.state
+        if normal.is_conflict(state, message):
+            return self._leave_for(View(state.view + 1))  # proof that the primary is faulty needs no timer
+        slot = state.slot(message.seq)
+        proposal = message.proposal or slot.proposals.get(message.digest)
+        if proposal is None:
+            return Ignored.NO_PROPOSAL
+        if slot.announced is None and not normal.is_timely(state, proposal, now):
+            return Ignored.BAD_TIME
+        return normal.accept(state, message, proposal)
+
+    def _on_delivered(self, seq: Seq, block_hash: Digest, transactions: tuple[TxId, ...]) -> list[Effect]:
+        state = self.state
+        state.delivering = False
+        slot = state.slots[seq]
+        state.pool.settle(transactions)
+        if transactions and slot.pre_prepare and slot.pre_prepare.view == state.view:
+            state.failed_views = 0
+        return checkpoint.on_executed(state, seq, block_hash)
+
+    def _on_installed(self, event: Installed) -> list[Effect]:
+        state = self.state
+        assert state.fetch is not None
+        state.pool.settle(event.transactions)
+        effects: list[Effect] = [Persist(event.certificate)]
+        effects += checkpoint.adopt(state, event.certificate)
+        effects += checkpoint.on_executed(state, event.seq, event.block_hash)
+        return effects + transfer.after_install(state, state.fetch.peer)
+
+    def _on_view_change(self, message: ViewChange) -> list[Effect]:
+        effects = view_change.on_view_change(self.state, message)
+        joined = view_change.view_to_join(self.state)
+        if joined is not None:
+            effects += self._leave_for(joined)
+        return effects + self._begin_view()
+
+    def _leave_for(self, view: View) -> list[Effect]:
+        return view_change.start(self.state, view) + self._begin_view()
+
+    def _begin_view(self) -> list[Effect]:
+        message = view_change.make_new_view(self.state)
+        if message is None:
+            return []
+        return [*self._enter(message), Broadcast(message)]
+
+    def _on_new_view(self, message: NewView) -> list[Effect] | Ignored:
+        if not view_change.follows(message):
+            return Ignored.WRONG_NEW_VIEW
+        return self._enter(message)
+
+    def _enter(self, message: NewView) -> list[Effect]:
+        effects: list[Effect] = []
+        stable, _ = view_change.re_proposals(message.view_changes)
+        if stable is not None:
+            effects += checkpoint.adopt(self.state, stable)
+        effects += view_change.enter(self.state, message)
+        effects += self._accept_announced()
+        return effects + transfer.fetch_proposals(self.state)
+
+    def _accept_announced(self) -> list[Effect]:
+        effects: list[Effect] = []
+        for pre_prepare, proposal in transfer.announced_with_proposal(self.state):
+            effects += normal.accept(self.state, pre_prepare, proposal)
+        return effects
+
+    # ── timers ──
+
+    def _on_timer(self, timer: Timer) -> list[Effect] | Ignored:
+        state = self.state
+        match timer:
+            case StatusTimer():
+                return status.on_tick(state)
+            case BatchTimer(view):
+                if view != state.view:
+                    return Ignored.STALE_TIMER
+                state.batch_timer_runs, state.batch_due = False, True
+                return []
+            case NewViewTimer(view):
+                if view != state.view or state.active:
+                    return Ignored.STALE_TIMER
+                return self._leave_for(View(view + 1))
+            case RequestTimer(view, transaction, relayed):
+                if view != state.view or not state.active or state.watched != (view, transaction):
+                    return Ignored.STALE_TIMER
+                if relayed:
+                    return self._leave_for(View(view + 1))
+                return [
+                    Broadcast(self._relay(64)),
+                    StartTimer(RequestTimer(view, transaction, relayed=True), self._half_timeout()),
+                ]
+            case _:
+                assert_never(timer)
+
+    def _watch_oldest(self) -> list[Effect]:
+        """§4.4: a backup's timer runs while it waits for a request; here always for the *oldest*.
+
+        It starts anew only when that one is settled, so ordering everybody else's does not excuse a censor. A replica
+        that lags has itself to blame, and the primary's own timer would accuse nobody.
+        """
+        state = self.state
+        oldest = None if state.is_primary or not state.active or state.lagging else state.pool.oldest()
+        watched = None if oldest is None else (state.view, oldest)
+        if watched == state.watched:
+            return []
+        state.watched = watched
+        if oldest is None:
+            return [StopTimer(RequestTimer)]
+        return [StartTimer(RequestTimer(state.view, oldest, relayed=False), self._half_timeout())]
+
+    def _half_timeout(self) -> Millis:
+        return Millis(self.state.suspicion_timeout() // 2)
+
+    def _relay(self, count: int) -> Relay:
+        """The oldest pending transactions, so that all watch the primary with this replica."""
+        state = self.state
+        relay = Relay(transactions=state.pool.oldest_pending(count), replica=state.me, signature=wire.UNSIGNED)
+        return state.sign(relay)

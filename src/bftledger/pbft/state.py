@@ -1,0 +1,193 @@
+"""A replica's protocol state: the paper's variables, and the predicates over them (§4.2, §4.3).
+
+Only the phases change it (`normal`, `checkpoint`, `view_change`, `transfer`), one event at a time.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from bftledger.base.crypto import Signer
+from bftledger.base.group import Group
+from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, TxId, View
+from bftledger.pbft import wire
+from bftledger.pbft.messages import (
+    Checkpoint,
+    CheckpointCertificate,
+    Commit,
+    NewView,
+    Prepare,
+    PreparedCertificate,
+    PrePrepare,
+    Proposal,
+    ViewChange,
+)
+from bftledger.pbft.pool import Pool
+from bftledger.pbft.settings import Settings
+from bftledger.pbft.timers import suspicion_timeout
+
+
+@dataclass(slots=True)
+class Slot:
+    """The log's entry for one sequence number.
+
+    `pre_prepare`, `prepares`, `commits`, `prepared`, `committed` are of the current view; the rest outlives views.
+    """
+
+    seq: Seq
+    pre_prepare: PrePrepare | None = None
+    """Accepted here, with its proposal; in a new view it may stand in `announced` until the proposal is here."""
+    announced: PrePrepare | None = None
+    prepares: dict[ReplicaId, Prepare] = field(default_factory=dict)
+    commits: dict[ReplicaId, Commit] = field(default_factory=dict)
+    prepared: bool = False
+    committed: bool = False
+
+    certificate: PreparedCertificate | None = None
+    """The prepared certificate of the highest view: what a view change must carry."""
+    proposals: dict[Digest, Proposal] = field(default_factory=dict)
+    """What was accepted here in any view: a new view may assign it again."""
+    checkpoints: dict[ReplicaId, Checkpoint] = field(default_factory=dict)
+    block_hash: Digest | None = None
+    """Of the block that was executed here."""
+
+    def leave_view(self) -> None:
+        """Votes of one view count for nothing in the next; certificates and proposals do."""
+        self.pre_prepare = self.announced = None
+        self.prepares.clear()
+        self.commits.clear()
+        self.prepared = self.committed = False
+
+
+@dataclass(slots=True)
+class Fetch:
+    """An unanswered FETCH-BLOCKS."""
+
+    peer: ReplicaId
+    first: Seq
+    ticks: int = 0
+
+
+@dataclass(slots=True)
+class State:
+    """Everything one replica knows of the protocol."""
+
+    me: ReplicaId
+    group: Group
+    settings: Settings
+    signer: Signer
+    pool: Pool
+
+    view: View = View(0)
+    active: bool = True
+    """False from this replica's VIEW-CHANGE for `view` until that view's NEW-VIEW."""
+
+    slots: dict[Seq, Slot] = field(default_factory=dict)
+    stable: CheckpointCertificate | None = None
+    """The newest certificate known; its block may still be ahead of what is executed here."""
+    executed: Seq = Seq(0)
+    executed_hash: Digest = Digest(b"")
+    next_seq: Seq = Seq(1)
+    """What this replica would assign next as primary."""
+    batch_due: bool = False
+    batch_timer_runs: bool = False
+
+    view_changes: dict[ReplicaId, ViewChange] = field(default_factory=dict)
+    """The newest VIEW-CHANGE of each replica, for the current view or a later one."""
+    new_view: NewView | None = None
+    """What began the current view; None in view 0."""
+    new_view_timer_runs: bool = False
+    failed_views: int = 0
+    """Views left since a transaction was last ordered: the first new view is given T, the next 2T, 4T …"""
+
+    watched: tuple[View, TxId] | None = None
+    """The view and transaction that the request timer runs for."""
+    fetch: Fetch | None = None
+    stable_at_tick: Seq = Seq(0)
+    executed_at_tick: Seq = Seq(0)
+    known_at_tick: Seq = Seq(0)
+    answered: Counter[tuple[ReplicaId, object]] = field(default_factory=Counter)
+    """How often what was sent again to whom since the last tick."""
+    answers_per_tick: int = 1
+    """So often is enough: as often as a peer can ask with good reason before the next tick."""
+    delivering: bool = False
+    """A `Deliver` is not answered yet."""
+
+    @property
+    def low(self) -> Seq:
+        """h, the low watermark: the sequence number of the last stable checkpoint (§4.3)."""
+        return self.stable.seq if self.stable else Seq(0)
+
+    @property
+    def high(self) -> Seq:
+        """H = h + L, the high watermark (§4.3)."""
+        return Seq(self.low + self.settings.window)
+
+    @property
+    def primary(self) -> ReplicaId:
+        """The primary of the current view."""
+        return self.group.primary(self.view)
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether this replica leads the current view, and the view has begun."""
+        return self.active and self.primary == self.me
+
+    @property
+    def lagging(self) -> bool:
+        """Whether a block is known to be final that has not been executed here."""
+        return self.low > self.executed
+
+    def slot(self, seq: Seq) -> Slot:
+        """The log's entry for `seq`, made if there is none."""
+        slot = self.slots.get(seq)
+        if slot is None:
+            slot = self.slots[seq] = Slot(seq)
+        return slot
+
+    def forget_settled(self) -> None:
+        """Discards what the stable checkpoint settles (§4.3) and what this replica needs no more to get there.
+
+        Slots that are stable but not executed stay, because they may be about to execute, unless the replica is so far
+        behind that it must fetch the blocks anyway.
+        """
+        settled = self.low if self.low > self.executed + self.settings.window else min(self.low, self.executed)
+        for seq in [seq for seq in self.slots if seq <= settled]:
+            del self.slots[seq]
+
+    def may_answer(self, peer: ReplicaId, what: object) -> bool:
+        """Whether to send `peer` something large again; counts it. A peer that keeps asking costs only so much."""
+        self.answered[peer, what] += 1
+        return self.answered[peer, what] <= self.answers_per_tick
+
+    def remember(self, slot: Slot, proposal: Proposal) -> None:
+        """Keeps what a digest stands for until the slot is settled; of at most n views' primaries."""
+        slot.proposals[proposal.digest] = proposal
+        while len(slot.proposals) > self.group.n:
+            kept = {slot.certificate.pre_prepare.digest} if slot.certificate else set()
+            del slot.proposals[next(digest for digest in slot.proposals if digest not in kept)]
+
+    def sign(self, message: wire.M) -> wire.M:
+        """`message` with this replica's signature."""
+        return wire.sign(message, self.signer, self.group.genesis_hash)
+
+    def suspicion_timeout(self) -> Millis:
+        """How long the oldest pending transaction, or a new view, may take now."""
+        return suspicion_timeout(self.settings, max(self.failed_views - 1, 0))
+
+    # ── the paper's predicates ──
+
+    def is_prepared(self, slot: Slot) -> bool:
+        """prepared(m, v, n, i): m is in the log, with a pre-prepare for it and 2f PREPAREs from different backups that
+        match it (§4.2); the pre-prepare stands for the primary in the quorum."""
+        if slot.pre_prepare is None:
+            return False
+        digest = slot.pre_prepare.digest
+        matching = sum(vote.digest == digest for vote in slot.prepares.values())
+        return matching >= self.group.quorum - 1
+
+    def is_committed_local(self, slot: Slot) -> bool:
+        """committed-local(m, v, n, i): prepared, and 2f+1 COMMITs, perhaps its own, that match (§4.2)."""
+        if slot.pre_prepare is None or not slot.prepared:
+            return False
+        digest = slot.pre_prepare.digest
+        return sum(vote.digest == digest for vote in slot.commits.values()) >= self.group.quorum

@@ -1,0 +1,109 @@
+"""STATUS and re-sending: the one answer to all loss of messages (TOCS'02 §5.2).
+
+A replica says periodically what it has; whoever has what it lacks sends just that again. Nothing is sent again because
+it might be missing. "Unfinished for a while" means: it was so at the previous tick too, so that messages under way are
+not sent twice.
+"""
+
+from collections.abc import Iterable
+
+from bftledger.base.ids import Millis, ReplicaId, Seq
+from bftledger.pbft import transfer, wire
+from bftledger.pbft.effects import Broadcast, Effect, Send, StartTimer
+from bftledger.pbft.messages import Message, SlotStatus, Stable, Status
+from bftledger.pbft.state import Slot, State
+from bftledger.pbft.timers import StatusTimer
+
+
+def is_unfinished(state: State) -> bool:
+    """Whether anything is under way that loss could have stopped."""
+    return not state.active or state.lagging or len(state.pool) > 0 or state.executed > state.low or bool(state.slots)
+
+
+def interval(state: State) -> Millis:
+    """How long until the next tick."""
+    settings = state.settings
+    return settings.status_interval_ms if is_unfinished(state) else settings.idle_status_interval_ms
+
+
+def on_tick(state: State) -> list[Effect]:
+    """Says what is here and what lacks, and asks again for what did not come."""
+    effects: list[Effect] = [Broadcast(state.sign(describe(state))), StartTimer(StatusTimer(), interval(state))]
+    if state.active:
+        effects += transfer.fetch_proposals(state)
+    if state.low <= state.executed:
+        state.fetch = None
+    elif state.stable_at_tick > state.executed and state.executed == state.executed_at_tick:
+        effects += transfer.fetch_blocks(state)
+    state.answered.clear()
+    state.answers_per_tick = max(1, interval(state) // state.settings.status_interval_ms)
+    state.stable_at_tick = state.low
+    state.executed_at_tick = state.executed
+    state.known_at_tick = max(state.slots, default=state.low)
+    return effects
+
+
+def describe(state: State) -> Status:
+    """This replica's STATUS, unsigned."""
+    slots = [state.slots.get(Seq(seq), Slot(Seq(seq))) for seq in range(state.low + 1, state.known_at_tick + 1)]
+    return Status(
+        view=state.view,
+        active=state.active,
+        stable=state.low,
+        executed=state.executed,
+        slots=tuple(
+            SlotStatus(
+                seq=slot.seq,
+                has_pre_prepare=slot.pre_prepare is not None,
+                prepares=bits(slot.prepares),
+                commits=bits(slot.commits),
+                checkpoints=bits(slot.checkpoints),
+            )
+            for slot in slots
+        ),
+        view_changes=bits(i for i, change in state.view_changes.items() if change.view == state.view),
+        replica=state.me,
+        signature=wire.UNSIGNED,
+    )
+
+
+def bits(replicas: Iterable[ReplicaId]) -> int:
+    """A set of replicas as a bit mask."""
+    return sum(1 << i for i in set(replicas))
+
+
+def on_status(state: State, peer: Status) -> list[Effect]:
+    """What this replica has and `peer` lacks; a bounded number of times between two ticks."""
+    if not state.may_answer(peer.replica, Status):
+        return []
+    lacking: list[Message] = []
+    if peer.stable < state.stable_at_tick and state.stable is not None:
+        lacking.append(state.sign(Stable(certificate=state.stable, replica=state.me, signature=wire.UNSIGNED)))
+    if state.active:
+        if state.new_view and (peer.view < state.view or (peer.view == state.view and not peer.active)):
+            lacking.append(state.new_view)
+    elif peer.view < state.view or (peer.view == state.view and not peer.view_changes >> state.me & 1):
+        lacking.append(state.view_changes[state.me])
+    described = {slot.seq: slot for slot in peer.slots}
+    for seq in range(max(peer.stable, state.low) + 1, state.known_at_tick + 1):
+        if (slot := state.slots.get(Seq(seq))) is not None:
+            nothing = SlotStatus(seq=Seq(seq), has_pre_prepare=False, prepares=0, commits=0, checkpoints=0)
+            has = described.get(Seq(seq), nothing)
+            lacking += missing_votes(state, slot, has, same_view=peer.view == state.view)
+    return [Send(peer.replica, message) for message in lacking]
+
+
+def missing_votes(state: State, slot: Slot, has: SlotStatus, *, same_view: bool) -> list[Message]:
+    """This replica's own messages for one slot that a peer does not have."""
+    missing: list[Message] = []
+    me = state.me
+    if same_view and state.active:
+        if slot.pre_prepare and slot.pre_prepare.replica == me and not has.has_pre_prepare:
+            missing.append(slot.pre_prepare)
+        if (prepare := slot.prepares.get(me)) and not has.prepares >> me & 1:
+            missing.append(prepare)
+        if (commit := slot.commits.get(me)) and not has.commits >> me & 1:
+            missing.append(commit)
+    if (checkpoint := slot.checkpoints.get(me)) and not has.checkpoints >> me & 1:
+        missing.append(checkpoint)
+    return missing

@@ -1,0 +1,92 @@
+"""The audit of what replicas signed: certificates, votes, and the proposals that votes are about."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from bftledger.base import cbor
+from bftledger.base.crypto import Verifier
+from bftledger.base.errors import BadProof, BadSignature, Malformed
+from bftledger.base.group import Group
+from bftledger.base.ids import Digest, Seq, View
+from bftledger.pbft import wire
+from bftledger.pbft.authenticate import Authenticator
+from bftledger.pbft.messages import Checkpoint, CheckpointCertificate, Commit, Prepare, PrePrepare, ViewChange
+from bftledger.pbft.settings import Settings
+from bftledger.storage.recall import authentic_vote
+from bftledger.storage.report import Findings
+from bftledger.storage.store import Slot
+
+_ANY_SETTINGS: Final = Settings(window=1 << 62, batch_count=cbor.MAX_ITEMS, batch_bytes=cbor.MAX_BYTES)
+"""An audit does not know how the replica was configured, and need not: it asks what is authentic."""
+
+_OWN: Final = (Prepare, Commit, Checkpoint, ViewChange)
+"""The kinds of which a replica stores only its own."""
+
+
+class VotesAudit:
+    """Checks the tables certificates, votes and proposals. `replica`: whose store it is, None if that is unknown."""
+
+    def __init__(
+        self, db: sqlite3.Connection, findings: Findings, group: Group, verifier: Verifier, replica: int | None
+    ) -> None:
+        self._db = db
+        self._findings = findings
+        self._genesis_hash = group.genesis_hash
+        self._verifier = verifier
+        self._authenticator = Authenticator(group, verifier, _ANY_SETTINGS)
+        self._replica = replica
+        self._proposed: set[tuple[int, bytes]] = set()
+        self.certificates = 0
+        self.votes = 0
+
+    def check_certificates(self, hashes: Sequence[Digest | None]) -> None:
+        """Each is a quorum's, and of the block at its height (`hashes`, from height 0 on)."""
+        for height, frame in self._db.execute("SELECT height, frame FROM certificates ORDER BY height"):
+            self.certificates += 1
+            try:
+                certificate = self._authenticator.authenticate_record(_blob(frame))
+                if not isinstance(certificate, CheckpointCertificate) or certificate.seq != height:
+                    raise BadProof("is not the certificate of that height")
+                if 0 <= height < len(hashes) and hashes[height] not in (None, certificate.block_hash):
+                    raise BadProof("certifies another block than the one stored")
+            except (BadProof, BadSignature, Malformed) as error:
+                self._findings.add("certificates", f"height {height}", error, height)
+
+    def check_votes(self) -> None:
+        """Each is authentic, in its place, and, where only this replica's belong, this replica's."""
+        for row in self._db.execute("SELECT seq, kind, view, frame FROM votes ORDER BY seq, kind, view"):
+            self.votes += 1
+            seq, kind, view, frame = row
+            slot = Slot(Seq(seq), kind, View(view))
+            try:
+                vote = authentic_vote(slot, _blob(frame), self._authenticator)
+                if isinstance(vote, PrePrepare):
+                    if vote.proposal is not None:
+                        raise Malformed("holds its proposal, which belongs in the table proposals")
+                    self._proposed.add((vote.seq, vote.digest))
+                if self._replica is not None and isinstance(vote, _OWN) and vote.replica != self._replica:
+                    raise BadProof(f"is of replica {vote.replica} in the store of replica {self._replica}")
+            except (BadProof, BadSignature, Malformed) as error:
+                self._findings.add("votes", str(slot), error, seq)
+
+    def check_proposals(self) -> None:
+        """Each is what a PRE-PREPARE of the table votes names, and its transactions are signed."""
+        for seq, digest, data in self._db.execute("SELECT seq, digest, proposal FROM proposals"):
+            where = f"seq {seq}, digest {digest.hex()[:16] if isinstance(digest, bytes) else repr(digest)}…"
+            try:
+                proposal = wire.decode_proposal(_blob(data), self._genesis_hash)
+                if proposal.digest != digest:
+                    raise BadProof("is not what its digest stands for")
+                if (seq, digest) not in self._proposed:
+                    raise BadProof("is named by no PRE-PREPARE with this sequence number")
+                for transaction in proposal.transactions:
+                    transaction.verify(self._verifier)
+            except (BadProof, BadSignature, Malformed) as error:
+                self._findings.add("proposals", where, error, seq)
+
+
+def _blob(value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise Malformed("is not stored as bytes")
+    return value

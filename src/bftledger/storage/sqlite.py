@@ -1,0 +1,358 @@
+"""The store in one SQLite file per replica, `ledger.db`.
+
+WAL with `synchronous=FULL`: a commit appends to the log and waits for one fsync, and then outlasts loss of power. A
+round is one SQL transaction, begun by its first save. One process at a time may write (`files.Lock`); any number
+may read.
+
+Opening refuses whatever a replica must not vote on: a file that is no store, or is damaged, or of another format,
+group or replica. What its rows say is checked in `recall`, and in full by `audit`.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from bftledger.base import cbor
+from bftledger.base.errors import Malformed, StoreError
+from bftledger.base.ids import Digest, ReplicaId, Seq, TxId, View
+from bftledger.pbft import wire
+from bftledger.pbft.messages import CheckpointCertificate, PrePrepare
+from bftledger.storage import files, schema, wal
+from bftledger.storage.store import NEWEST_VIEW_ONLY, BlockRows, Place, Slot, Vote, slot_of
+
+_WAL_CHECKPOINT_PAGES: Final = 4_096
+"""At so many pages (16 MiB) the log is moved into the database; until then it only grows."""
+
+_WAL_BYTES: Final = 64 * 1024 * 1024
+"""A log that grew beyond this while somebody was reading is cut back."""
+
+_CACHE_KIB: Final = 16 * 1024
+_BUSY_SECONDS: Final = 5.0
+_IDS_PER_QUERY: Final = 64
+_OLDEST_SQLITE: Final = (3, 37, 0)
+"""The first with STRICT tables."""
+
+
+class SqliteStore:
+    """A replica's store in the file `path`; made if there is none. Implements `Store`.
+
+    `genesis_hash` (32 bytes) and `replica` say whose it is. Raises `StoreError`, one line, if it is somebody else's,
+    another process uses it, or it is not sound. May be used from any thread, from one at a time.
+    """
+
+    def __init__(self, path: Path, genesis_hash: Digest, replica: ReplicaId) -> None:
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old for {path}: 3.37 or newer is needed")
+        self._path = path
+        self._genesis_hash = genesis_hash
+        self._failure: str | None = None
+        try:
+            self._lock = files.Lock(path)
+        except BlockingIOError:
+            raise StoreError(f"{path}: another process uses it; stop that replica or audit first") from None
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be locked: {error.strerror}") from None
+        try:
+            if not path.exists():
+                _create(path, genesis_hash, replica)
+            files.require_database(path)
+            wal.require_sound(path)
+            self._db = connect(f"{path.resolve().as_uri()}?mode=rw")
+            try:
+                self._db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_CHECKPOINT_PAGES}")
+                self._db.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+                self._db.execute("PRAGMA synchronous = FULL")
+                require_format(self._db, path)
+                require_owner(self._db, path, genesis_hash, replica)
+                require_sound(self._db, path)
+                require_schema(self._db, path)
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what `wal` concludes needs a log begun anew
+            except BaseException:
+                self._db.close()
+                raise
+        except (sqlite3.Error, OSError) as error:
+            self._lock.release()
+            raise StoreError(f"{path}: {_reason(error)}") from None
+        except BaseException:
+            self._lock.release()
+            raise
+
+    @property
+    def name(self) -> str:
+        return str(self._path)
+
+    # ── the round under way ──
+
+    def save_vote(self, vote: Vote) -> None:
+        slot = slot_of(vote)
+        if isinstance(vote, PrePrepare) and vote.proposal is not None:
+            self._write(
+                "INSERT OR IGNORE INTO proposals VALUES (?, ?, ?)", (slot.seq, vote.digest, vote.proposal.encoded)
+            )
+            vote = replace(vote, proposal=None)
+        if slot.kind in NEWEST_VIEW_ONLY:
+            newer = "SELECT 1 FROM votes WHERE seq = ? AND kind = ? AND view > ?"
+            if self._read(newer, slot):
+                return
+            self._write("DELETE FROM votes WHERE seq = ? AND kind = ? AND view < ?", slot)
+        self._write("INSERT OR REPLACE INTO votes VALUES (?, ?, ?, ?)", (*slot, wire.encode(vote)))
+
+    def save_block(self, rows: BlockRows) -> None:
+        height = rows.height
+        assert height == self.height() + 1, "blocks are appended one by one"
+        self._write(
+            "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)",
+            (height, rows.block_hash, rows.time, len(rows.tx_ids), rows.header, rows.block),
+        )
+        # In the order of the index, which is more or less that of time: new rows go to the same few pages.
+        places = sorted((tx_id, height, position) for position, tx_id in enumerate(rows.tx_ids))
+        self._write_many("INSERT INTO transactions VALUES (?, ?, ?)", places)
+        self._write_many("INSERT INTO history VALUES (?, ?, ?)", rows.history)
+        changed = [(key, value) for key, value in rows.state.items() if value is not None]
+        self._write_many("INSERT INTO state VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", changed)
+        gone = [(key,) for key, value in rows.state.items() if value is None]
+        self._write_many("DELETE FROM state WHERE key = ?", gone)
+
+    def save_certificate(self, certificate: CheckpointCertificate) -> None:
+        row = (certificate.seq, wire.encode(certificate))
+        self._write("INSERT OR REPLACE INTO certificates VALUES (?, ?)", row)
+
+    def discard_votes(self, upto: Seq) -> None:
+        self._write("DELETE FROM votes WHERE seq BETWEEN 1 AND ?", (upto,))
+        self._write("DELETE FROM proposals WHERE seq <= ?", (upto,))
+
+    def commit(self) -> None:
+        self._require_usable()
+        if self._db.in_transaction:
+            try:
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._fail(error)
+
+    def close(self) -> None:
+        self._failure = self._failure or "is closed"
+        with contextlib.suppress(sqlite3.Error):
+            self._db.rollback()
+            self._db.close()
+        self._lock.release()
+
+    # ── votes ──
+
+    def votes(self) -> Iterator[tuple[Slot, bytes]]:
+        for seq, kind, view, frame in self._read("SELECT seq, kind, view, frame FROM votes ORDER BY seq, kind, view"):
+            slot = Slot(Seq(seq), kind, View(view))
+            yield slot, self._with_proposal(slot, frame) if kind == "PRE-PREPARE" else frame
+
+    def _with_proposal(self, slot: Slot, frame: bytes) -> bytes:
+        try:
+            pre_prepare = wire.decode(frame, self._genesis_hash)
+            digest = pre_prepare.digest if isinstance(pre_prepare, PrePrepare) else b""
+            for (proposal,) in self._read(
+                "SELECT proposal FROM proposals WHERE seq = ? AND digest = ?", (slot.seq, digest)
+            ):
+                # Spliced as bytes, so that whether it is one is found out where everything else is: at the door.
+                *signed, _ = cbor.decode(frame)
+                return cbor.encode([*signed, proposal])
+        except Malformed as error:
+            raise StoreError(f"{self._path}: votes, {slot}: {error}") from None
+        return frame
+
+    # ── blocks and certificates ──
+
+    def height(self) -> Seq:
+        return Seq(self._read("SELECT coalesce(max(height), 0) FROM blocks")[0][0])
+
+    def block(self, height: Seq) -> bytes | None:
+        block: bytes | None = self._one("SELECT block FROM blocks WHERE height = ?", height)
+        return block
+
+    def block_hash(self, height: Seq) -> Digest | None:
+        block_hash: Digest | None = self._one("SELECT hash FROM blocks WHERE height = ?", height)
+        return block_hash
+
+    def blocks(self, first: Seq, count: int, max_bytes: int) -> list[bytes]:
+        sizes = self._read(
+            "SELECT height, length(block) FROM blocks WHERE height >= ? ORDER BY height LIMIT ?", (first, count)
+        )
+        end, total = first, 0
+        for height, size in sizes:
+            total += size
+            if height != end or (height > first and total > max_bytes):
+                break
+            end = Seq(height + 1)
+        found = self._read("SELECT block FROM blocks WHERE height >= ? AND height < ? ORDER BY height", (first, end))
+        return [block for (block,) in found]
+
+    def headers(self, first: Seq, last: Seq) -> list[bytes]:
+        found = self._read("SELECT header FROM blocks WHERE height BETWEEN ? AND ? ORDER BY height", (first, last))
+        return [header for (header,) in found]
+
+    def certificate(self, height: Seq) -> CheckpointCertificate | None:
+        frame = self._one("SELECT frame FROM certificates WHERE height = ?", height)
+        return None if frame is None else self._decode_certificate(height, frame)
+
+    def next_certified(self, height: Seq) -> Seq | None:
+        certified: Seq | None = self._one("SELECT min(height) FROM certificates WHERE height >= ?", height)
+        return certified
+
+    def newest_certificate(self) -> CheckpointCertificate | None:
+        found = self._read("SELECT height, frame FROM certificates ORDER BY height DESC LIMIT 1")
+        return self._decode_certificate(*found[0]) if found else None
+
+    def _decode_certificate(self, height: Seq, frame: bytes) -> CheckpointCertificate:
+        try:
+            certificate = wire.decode(frame, self._genesis_hash)
+        except Malformed as error:
+            raise StoreError(f"{self._path}: certificates, height {height}: {error}") from None
+        if not isinstance(certificate, CheckpointCertificate) or certificate.seq != height:
+            raise StoreError(f"{self._path}: certificates, height {height}: is not the certificate of that block")
+        return certificate
+
+    # ── what is derived from the blocks ──
+
+    def locate(self, ids: Iterable[TxId]) -> dict[TxId, Place]:
+        wanted = list(ids)
+        found: dict[TxId, Place] = {}
+        for start in range(0, len(wanted), _IDS_PER_QUERY):
+            some = wanted[start : start + _IDS_PER_QUERY]
+            some += [some[0]] * (_IDS_PER_QUERY - len(some))  # always the same statement, so that it is kept prepared
+            for tx_id, height, position in self._read(_LOCATE, some):
+                found[TxId(tx_id)] = Place(Seq(height), position)
+        return found
+
+    def contains(self, ids: Collection[TxId]) -> set[TxId]:
+        return set(self.locate(ids))
+
+    def history_node(self, level: int, position: int) -> Digest:
+        for (node,) in self._read("SELECT hash FROM history WHERE level = ? AND position = ?", (level, position)):
+            return Digest(node)
+        raise StoreError(f"{self._path}: history, level {level}, position {position}: is missing")
+
+    def state_rows(self) -> Iterator[tuple[bytes, bytes]]:
+        yield from self._read("SELECT key, value FROM state ORDER BY key")
+
+    # ── SQL, and what fails in it ──
+
+    def _read(self, sql: str, parameters: Any = ()) -> list[Any]:
+        self._require_usable()
+        try:
+            return self._db.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    def _one(self, sql: str, parameter: int) -> Any:
+        found = self._read(sql, (parameter,))
+        return found[0][0] if found else None
+
+    def _write(self, sql: str, parameters: Any) -> None:
+        self._begin()
+        try:
+            self._db.execute(sql, parameters)
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    def _write_many(self, sql: str, rows: Collection[Any]) -> None:
+        if rows:
+            self._begin()
+            try:
+                self._db.executemany(sql, rows)
+            except sqlite3.Error as error:
+                self._fail(error)
+
+    def _begin(self) -> None:
+        self._require_usable()
+        if not self._db.in_transaction:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as error:
+                self._fail(error)
+
+    def _require_usable(self) -> None:
+        if self._failure is not None:
+            raise StoreError(f"{self._path}: {self._failure}")
+
+    def _fail(self, error: sqlite3.Error) -> NoReturn:
+        """Nothing of the round may become durable after this, whatever the caller does."""
+        self._failure = _reason(error)
+        with contextlib.suppress(sqlite3.Error):
+            self._db.rollback()
+        raise StoreError(f"{self._path}: {self._failure}") from None
+
+
+_LOCATE: Final = f"SELECT id, height, position FROM transactions WHERE id IN ({', '.join('?' * _IDS_PER_QUERY)})"
+
+
+def _create(path: Path, genesis_hash: Digest, replica: ReplicaId) -> None:
+    """Makes an empty store that appears whole: a crash on the way leaves no `path`."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, files.PRIVATE_MODE))
+    with contextlib.closing(connect(f"{temporary.resolve().as_uri()}?mode=rw")) as db:
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("BEGIN")
+        db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {schema.FORMAT}")
+        for statement in schema.SCHEMA.values():
+            db.execute(statement)
+        db.execute("INSERT INTO meta VALUES (?, ?)", (schema.GENESIS_HASH, genesis_hash))
+        db.execute("INSERT INTO meta VALUES (?, ?)", (schema.REPLICA, replica))
+        db.execute("COMMIT")
+    temporary.rename(path)
+    files.sync_directory(path.parent)
+
+
+def connect(uri: str) -> sqlite3.Connection:
+    """A connection that begins and ends no transaction by itself. Raises `sqlite3.Error`."""
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False)
+    db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    return db
+
+
+def require_format(db: sqlite3.Connection, path: Path) -> None:
+    """Raises `StoreError` unless the file is a store of this format."""
+    if db.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
+        raise StoreError(f"{path}: is not a ledger's store but some other SQLite database")
+    found = db.execute("PRAGMA user_version").fetchone()[0]
+    if found != schema.FORMAT:
+        raise StoreError(f"{path}: has format {found}, this version of bftledger reads format {schema.FORMAT}")
+
+
+def require_owner(db: sqlite3.Connection, path: Path, genesis_hash: Digest, replica: ReplicaId) -> None:
+    """Raises `StoreError` unless the store is that replica's of that group."""
+    meta = dict(db.execute("SELECT name, value FROM meta").fetchall())
+    if meta.get(schema.GENESIS_HASH) != genesis_hash:
+        found = meta.get(schema.GENESIS_HASH)
+        shown = found.hex()[:16] if isinstance(found, bytes) else repr(found)
+        raise StoreError(f"{path}: belongs to the group with genesis {shown}…, not {genesis_hash.hex()[:16]}…")
+    if meta.get(schema.REPLICA) != replica:
+        raise StoreError(f"{path}: belongs to replica {meta.get(schema.REPLICA)!r}, not {replica}")
+
+
+def require_sound(db: sqlite3.Connection, path: Path) -> None:
+    """Raises `StoreError` if SQLite finds the file's structure damaged."""
+    for (found,) in db.execute("PRAGMA quick_check(1)"):
+        if found != "ok":
+            raise StoreError(f"{path}: is damaged: {' '.join(str(found).split())}; restore it, do not vote on it")
+
+
+def require_schema(db: sqlite3.Connection, path: Path) -> None:
+    """Raises `StoreError` if the tables and views are not exactly those of the format."""
+    names = dict(db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall())
+    for name in sorted(names.keys() ^ schema.SCHEMA.keys()) or [n for n in names if names[n] != schema.SCHEMA[n]]:
+        raise StoreError(f"{path}: is damaged: the definition of {name!r} is not the one of format {schema.FORMAT}")
+
+
+def _reason(error: Exception) -> str:
+    """What SQLite or the system says went wrong, in one line."""
+    if isinstance(error, OSError):
+        return f"cannot be used: {error.strerror}"
+    name = getattr(error, "sqlite_errorname", None)
+    text = " ".join(str(error).split())
+    if name in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}:
+        return f"is damaged: {text}; restore it, do not vote on it"
+    return f"cannot be used: {text}" + (f" ({name})" if name else "")
