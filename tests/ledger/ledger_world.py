@@ -6,7 +6,7 @@ from bftledger.apps.load import load_machine
 from bftledger.apps.state import AuthenticatedMap
 from bftledger.base.crypto import Ed25519Signer, Ed25519Verifier
 from bftledger.base.genesis import Genesis, ReplicaKeys
-from bftledger.base.ids import Digest, Millis, PublicKey, ReplicaId, Seq, TxId
+from bftledger.base.ids import Digest, Millis, PublicKey, ReplicaId, TxId
 from bftledger.base.transaction import Transaction, sign
 from bftledger.ledger.block import Header
 from bftledger.ledger.executor import Executed, Executor, execute_genesis
@@ -117,7 +117,3 @@ def a_world_of(heights: int, width: int = 3) -> World:
     for height in range(1, heights + 1):
         world.execute(*[world.transaction(f"put key{i} {height}") for i in range(width)], time=START + 10 * height)
     return world
-
-
-def tip(world: World) -> Seq:
-    return world.executor.tip.height

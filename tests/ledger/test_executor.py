@@ -133,7 +133,9 @@ def test_replay_refuses_a_changed_header_and_changes_nothing() -> None:
     block, root = world.done[3].block, other.state.root()
     for name in Header.__dataclass_fields__:
         value = getattr(block.header, name)
-        wrong = replace(block.header, **{name: value + 1 if isinstance(value, int) else Digest(bytes(32))})
+        # Any later time makes a block of its own: only the certificate says which one was agreed on.
+        wrong_value = value - 10 if name == "time" else value + 1 if isinstance(value, int) else Digest(bytes(32))
+        wrong = replace(block.header, **{name: wrong_value})
         with pytest.raises(BadProof):
             other.executor.replay(Block(header=wrong, transactions=block.transactions, results=block.results))
         assert (other.state.root(), other.history.size, other.executor.tip.height) == (root, 3, 2)
@@ -169,13 +171,13 @@ class Faulty(KeyValue):
 
     def apply(self, transaction: Transaction, context: Context) -> bytes:
         super().apply(transaction, context)
-        if transaction.payload == b"\x80":
-            raise MemoryError
         operation = self.show(transaction.payload)
         if operation.startswith("put long"):
             return bytes(5_000)
         if operation.startswith("put color"):
             raise KeyError("color")
+        if operation.startswith("put late"):
+            raise Rejected(CONFLICT, "too late")
         return b""
 
 
@@ -183,10 +185,10 @@ def test_application_that_fails_rejects_the_transaction_and_spares_the_group() -
     world = World()
     world.executor.machine = Faulty({})
     executed = world.execute(
-        world.transaction("put color blue"), world.transaction("put long x"), world.transaction("put fine x")
+        *[world.transaction(words) for words in ("put color blue", "put long x", "put late x", "put fine x")]
     )
 
-    assert [result.code for result in executed.results] == [DEFECT, DEFECT, 0]
+    assert [result.code for result in executed.results] == [DEFECT, DEFECT, CONFLICT, 0]
     assert executed.results[0].reason == "the application failed with KeyError"
     assert executed.changes.keys() == {b"fine"}
 

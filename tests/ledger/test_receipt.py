@@ -132,7 +132,7 @@ def test_certified_read_is_refused_when_anything_is_amiss() -> None:
     wrong = [
         (replace(reply, value=b"another"), b"key1", 12),
         (replace(reply, value=None), b"key1", 12),
-        (reply, b"key2", 12),
+        (reply, b"absent", 12),
         (reply, b"key1", 13),
         (a_read(b"key1", height=13), b"key1", 12),
         (replace(reply, proof=None), b"key1", 12),

@@ -5,22 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from stores import HASH, ME, fill
-
-from bftledger.storage.sqlite import SqliteStore
-
-
-class Disk:
-    """Where a replica's store is; `open` starts the replica on it, `crash` is losing the process."""
-
-    def __init__(self, path: Path, stack: ExitStack) -> None:
-        self.path = path
-        self._stack = stack
-
-    def open(self) -> SqliteStore:
-        store = SqliteStore(self.path, HASH, ME)
-        self._stack.callback(store.close)
-        return store
+from stores import Disk, fill
 
 
 @pytest.fixture

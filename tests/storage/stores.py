@@ -1,5 +1,8 @@
 """A small group, and ledgers of it in stores, as a replica would have written them."""
 
+from contextlib import ExitStack
+from pathlib import Path
+
 from bftledger.apps.kv import KeyValue
 from bftledger.apps.state import AuthenticatedMap
 from bftledger.base import transaction
@@ -23,6 +26,7 @@ from bftledger.pbft.messages import (
     ViewChange,
 )
 from bftledger.pbft.settings import Settings
+from bftledger.storage.sqlite import SqliteStore
 from bftledger.storage.store import BlockRows, Store
 
 SIGNERS = [Ed25519Signer(bytes([i]) * 32) for i in range(1, 5)]
@@ -41,6 +45,19 @@ def a_genesis(name: str = "storage") -> Genesis:
 GENESIS = a_genesis()
 HASH = GENESIS.genesis_hash
 DOOR = Authenticator(GENESIS.group, VERIFIER, Settings())
+
+
+class Disk:
+    """Where a replica's store is; `open` starts the replica on it, `crash` is losing the process."""
+
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        self.path = path
+        self._stack = stack
+
+    def open(self) -> SqliteStore:
+        store = SqliteStore(self.path, HASH, ME)
+        self._stack.callback(store.close)
+        return store
 
 
 # ── transactions and votes ──
@@ -117,9 +134,7 @@ def view_change(view: int, *prepared_ones: PreparedCertificate, by: int = ME) ->
 def new_view(view: int) -> NewView:
     changes = tuple(view_change(view, by=i) for i in range(GENESIS.group.quorum))
     primary = GENESIS.group.primary(View(view))
-    unsigned = NewView(
-        view=View(view), view_changes=changes, pre_prepares=(), replica=primary, signature=wire.UNSIGNED
-    )
+    unsigned = NewView(view=View(view), view_changes=changes, pre_prepares=(), replica=primary, signature=wire.UNSIGNED)
     return wire.sign(unsigned, SIGNERS[primary], HASH)
 
 

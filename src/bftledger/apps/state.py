@@ -116,7 +116,7 @@ def _with(root: _Node, entry: bytes, *, is_new: bool) -> _Node:
     """The trie `root` after `entry` has been put in, or has taken the place of the one with the same key."""
     parent: _Branch | None = None
     node, depth, child = root, 0, 0
-    while type(node) is _Branch:
+    while isinstance(node, _Branch):
         node.size += is_new
         byte = entry[depth >> 1]
         child = byte & 15 if depth & 1 else byte >> 4

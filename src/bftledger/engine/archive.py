@@ -1,5 +1,7 @@
 """What the ledger of one replica can say by itself: blocks, fates, receipts. Reads only, holds nothing."""
 
+from collections.abc import Sequence
+
 from bftledger.apps.machine import Result
 from bftledger.base.genesis import Genesis
 from bftledger.base.ids import Millis, Seq, TxId
@@ -37,7 +39,11 @@ class Archive:
 
     def place(self, tx_id: TxId) -> Place | None:
         """Where the transaction stands in the ledger."""
-        return self._store.locate([tx_id]).get(tx_id)
+        return self.places([tx_id]).get(tx_id)
+
+    def places(self, tx_ids: Sequence[TxId]) -> dict[TxId, Place]:
+        """Where those of the transactions stand that are in the ledger."""
+        return self._store.locate(tx_ids)
 
     def proof_from(self, height: Seq) -> CheckpointCertificate | None:
         """The certificate of the lowest certified block from `height` on that is executed here."""

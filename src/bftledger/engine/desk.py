@@ -80,7 +80,7 @@ class Desk:
         waiter = Waiter(route, request.request_id)
         match request:
             case Submit():
-                self._answers += self.submissions.on_submit(waiter, request, now)
+                self._answers += self.submissions.on_submit(waiter, request)
             case Query() | AskHeight():
                 self._answers += self.reads.on_read(waiter, request)
             case _:
@@ -106,8 +106,9 @@ class Desk:
 
     # ── what comes of it ──
 
-    def take_submitted(self) -> tuple[Transaction, ...]:
-        """The transactions that clients submitted and the core has yet to be given."""
+    def take_submitted(self, now: Millis) -> tuple[Transaction, ...]:
+        """The transactions that clients submitted in this round and the core should be given."""
+        self._answers += self.submissions.admit(now)
         return self.submissions.take_fresh()
 
     def take_answers(self) -> list[tuple[bytes, bytes]]:

@@ -17,6 +17,7 @@ from bftledger.base.transaction import Transaction
 from bftledger.engine.desk import Desk
 from bftledger.engine.opening import genesis_block_hash, open_ledger
 from bftledger.ledger.chain import verify_segment
+from bftledger.ledger.executor import Executed
 from bftledger.pbft import wire
 from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.effects import (
@@ -45,6 +46,7 @@ from bftledger.pbft.events import (
     Started,
     Submitted,
     TimerFired,
+    Withdrawn,
 )
 from bftledger.pbft.messages import Blocks, CheckpointCertificate, Message, Proposal, Relay
 from bftledger.pbft.replica import Replica
@@ -107,6 +109,7 @@ class Engine:
         self._round = Round()
         self._discard = Seq(0)
         self._reads = 0
+        self._has_promised = False
 
     # ── input ──
 
@@ -142,17 +145,24 @@ class Engine:
 
         Raises `StoreError` if the medium fails and `Halted` if the replica must not go on: nothing may be sent then.
         """
-        submitted = self.desk.take_submitted()
+        submitted = self.desk.take_submitted(now)
         if submitted:
             self._step(Submitted(submitted), now)
-        if self._discard:
-            self.store.discard_votes(self._discard)
-            self._discard = Seq(0)
-        self.store.commit()
+        if self._has_promised:
+            self._has_promised = False
+            if self._discard:
+                self.store.discard_votes(self._discard)
+                self._discard = Seq(0)
+            self.store.commit()
         finished, self._round = self._round, Round()
         self._reads = 0
         finished.to_clients += self.desk.take_answers()
         return finished
+
+    def close(self) -> None:
+        """An orderly stop: what waited for a later commit is made durable. Raises `StoreError`."""
+        self.store.commit()
+        self.store.close()
 
     # ── the core ──
 
@@ -191,10 +201,12 @@ class Engine:
     def _perform(self, effect: Effect) -> Event | None:
         match effect:
             case Persist(CheckpointCertificate() as certificate):
+                # No promise, and a quorum can give it again: it may wait for the next commit, and the client need not.
                 self.store.save_certificate(certificate)
                 self.desk.on_certificate()
             case Persist(record):
                 assert isinstance(record, Vote)
+                self._has_promised = True
                 self.store.save_vote(record)
             case Discard(seq):
                 self._discard = max(self._discard, seq)
@@ -203,6 +215,8 @@ class Engine:
             case Broadcast(message):
                 frame = wire.encode(message)
                 self._round.to_peers += [(to, frame) for to in self._others]
+                if isinstance(message, Relay):
+                    return self._withdraw(message.transactions)
             case StartTimer() | StopTimer():
                 self._round.timers.append(effect)
             case Deliver(seq, proposal):
@@ -221,14 +235,25 @@ class Engine:
                 assert_never(effect)
         return None
 
+    def _withdraw(self, transactions: tuple[Transaction, ...]) -> Event | None:
+        """Finds those among pending transactions that no block will hold any more."""
+        known = self.store.contains([tx.id for tx in transactions])
+        time = self.ledger.tip.time
+        settled = tuple(tx.id for tx in transactions if tx.id in known or tx.expires < time)
+        return Withdrawn(settled) if settled else None
+
     # ── blocks ──
 
     def _execute(self, seq: Seq, proposal: Proposal) -> Event:
         executed = self.ledger.executor.execute(proposal)
         assert executed.block.height == seq, "blocks are decided in the order of their heights"
-        self.store.save_block(self.ledger.rows(executed))
+        self._save_block(executed)
         self.desk.on_executed(executed)
         return Delivered(seq, executed.block.hash, executed.ids)
+
+    def _save_block(self, executed: Executed) -> None:
+        self._has_promised = True
+        self.store.save_block(self.ledger.rows(executed))
 
     def _install(self, message: Blocks) -> Event:
         """Checks and executes fetched blocks. A chunk that fails half-way leaves the good part installed."""
@@ -243,7 +268,7 @@ class Engine:
                 executed = self.ledger.executor.replay(block)
             except BadProof as error:
                 raise Halted(f"{error}, though a quorum certified it: this replica differs from it") from None
-            self.store.save_block(self.ledger.rows(executed))
+            self._save_block(executed)
             self.desk.on_executed(executed)
             transactions += executed.ids
         tip = self.ledger.tip

@@ -51,6 +51,7 @@ class Submissions:
         self._archive = archive
         self._pool = pool
         self._door = door
+        self._arrived: list[tuple[Waiter, Transaction]] = []
         self._fresh: dict[TxId, Transaction] = {}
         self._waiters: dict[TxId, list[Waiter]] = {}
         self._decided: dict[Seq, list[tuple[Waiter, TxId, int]]] = defaultdict(list)
@@ -74,29 +75,47 @@ class Submissions:
         """Whether the transaction was taken and is in no block."""
         return tx_id in self._fresh or tx_id in self._pool
 
-    def on_submit(self, waiter: Waiter, request: Submit, now: Millis) -> Iterable[Answer]:
-        """Takes a submission. The cheap checks come first, the signature last."""
+    def on_submit(self, waiter: Waiter, request: Submit) -> Iterable[Answer]:
+        """Takes a submission in, to be looked at with all others of the round (`admit`)."""
         try:
             transaction = decode_transaction(request.transaction, self._genesis.genesis_hash)
         except Malformed as error:
             return self._refuse(waiter, "malformed", MALFORMED, f"it is not a transaction: {error}")
+        if self.is_pending(transaction.id):
+            return self._wait(waiter, transaction.id)
+        self._arrived.append((waiter, transaction))
+        return ()
+
+    def admit(self, now: Millis) -> Iterable[Answer]:
+        """Looks at what arrived in this round: known, admissible, signed? The cheap checks come first."""
+        if not self._arrived:
+            return ()
+        arrived, self._arrived = self._arrived, []
+        places = self._archive.places([transaction.id for _, transaction in arrived])
+        answers: list[Answer] = []
+        for waiter, transaction in arrived:
+            answers += self._admit(waiter, transaction, places.get(transaction.id), now)
+        return answers
+
+    def _admit(self, waiter: Waiter, transaction: Transaction, place: Place | None, now: Millis) -> Iterable[Answer]:
         tx_id = transaction.id
-        if self.is_pending(tx_id):
-            return self._wait(waiter, tx_id)
-        place = self._archive.place(tx_id)
         if place is not None:
             return self._await_certificate(waiter, tx_id, place)
+        if self.is_pending(tx_id):
+            return self._wait(waiter, tx_id)
         if transaction.expires < self._ledger.tip.time:
             return [(waiter.route, self._archive.expired(waiter.request_id, tx_id))]
         try:
             self._ledger.executor.admissible(transaction, now)
-            self._door.authenticate_transaction(request.transaction)
+            self._door.verify_transaction(transaction)
         except Rejected as error:
             return self._refuse(waiter, "not admissible", error.code, error.reason)
-        except (Malformed, BadSignature) as error:
+        except BadSignature as error:
             return self._refuse(waiter, "bad signature", INADMISSIBLE, str(error))
-        self._fresh[tx_id] = transaction
-        return self._wait(waiter, tx_id)
+        busy = self._wait(waiter, tx_id)
+        if not busy:
+            self._fresh[tx_id] = transaction
+        return busy
 
     def on_no_room(self, tx_id: TxId) -> Iterable[Answer]:
         """The core had no room for a transaction."""
@@ -151,12 +170,13 @@ class Submissions:
         assert receipt is not None, "a certificate proves the block"
         return waiter.route, ReceiptReply(request_id=waiter.request_id, receipt=receipt.encode())
 
-    def _wait(self, waiter: Waiter, tx_id: TxId) -> Iterable[Answer]:
+    def _wait(self, waiter: Waiter, tx_id: TxId) -> list[Answer]:
+        """Adds a waiter; returns BUSY if there is no room for one more."""
         waiters = self._waiters.setdefault(tx_id, [])
         for i, other in enumerate(waiters):
             if other.route == waiter.route:  # who asks again wants one answer, to the newer request
                 waiters[i] = waiter
-                return ()
+                return []
         if self._waiting >= MAX_WAITING or len(waiters) >= WAITERS_PER_TRANSACTION:
             if not waiters:
                 del self._waiters[tx_id]
@@ -164,7 +184,7 @@ class Submissions:
             return _busy(waiter)
         waiters.append(waiter)
         self._waiting += 1
-        return ()
+        return []
 
     def _await_certificate(self, waiter: Waiter, tx_id: TxId, place: Place) -> Iterable[Answer]:
         if self._waiting >= MAX_WAITING:
@@ -193,5 +213,5 @@ class Submissions:
         return [(waiter.route, Refused(request_id=waiter.request_id, code=code, reason=reason))]
 
 
-def _busy(waiter: Waiter) -> Iterable[Answer]:
+def _busy(waiter: Waiter) -> list[Answer]:
     return [(waiter.route, Busy(request_id=waiter.request_id, retry_ms=RETRY_MS))]

@@ -124,6 +124,7 @@ def run_replica(home: Home, replica: ReplicaId, *, log: TextIO | None = None, ex
                 driver.run()
             except Halted as error:
                 raise OperatorError(f"replica {replica} has halted: {error}; keep its data and find out why") from None
+            engine.close()
         print(f"replica {replica}: stopped at block {engine.ledger.tip.height}", file=log, flush=True)
     return 0
 

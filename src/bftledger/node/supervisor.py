@@ -101,6 +101,11 @@ class Supervisor:
             return f"ended by {signal.Signals(-status).name}" + (f" after saying: {said}" if said else "")
         return said or f"ended with status {status}"
 
+    def failed(self, replica: ReplicaId) -> bool:
+        """Whether a replica that this supervisor started has ended otherwise than by being asked to."""
+        child = self._children.get(replica)
+        return child is not None and child.process.poll() not in (None, 0)
+
     def check_started(self) -> None:
         """Raises `OperatorError` with the reason of the first replica that was started and has ended."""
         for replica in self._children:

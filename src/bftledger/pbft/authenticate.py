@@ -12,7 +12,6 @@ from bftledger.base.crypto import Verifier
 from bftledger.base.errors import BadProof, Malformed
 from bftledger.base.group import Group
 from bftledger.base.transaction import Transaction
-from bftledger.base.transaction import decode as decode_transaction
 from bftledger.pbft import wire
 from bftledger.pbft.certificates import (
     Check,
@@ -81,13 +80,11 @@ class Authenticator:
             self._verifier.verify(*check)
         return record
 
-    def authenticate_transaction(self, data: bytes) -> Transaction:
-        """The transaction in a client's `data`. Raises `Malformed` or `BadSignature`."""
-        transaction = decode_transaction(data, self._group.genesis_hash)
+    def verify_transaction(self, transaction: Transaction) -> None:
+        """Returns if the sender signed a client's transaction. Raises `BadSignature`."""
         for check in self._transaction_checks((transaction,)):
             self._verifier.verify(*check)
         self._remember(transaction)
-        return transaction
 
     def checks(self, record: wire.Record) -> Iterator[Check]:
         """Every signature that must hold for `record` to be authentic. Raises `BadProof` or `Malformed` on the way."""
@@ -104,6 +101,8 @@ class Authenticator:
                 yield from new_view_checks(record, self._group, self._settings.window)
             case Relay():
                 yield message_check(record, self._group)
+                if len(record.transactions) > self._settings.batch_count:
+                    raise Malformed(f"a relay of more than {self._settings.batch_count} transactions")
                 yield from self._transaction_checks(record.transactions)
             case Proposed():
                 yield message_check(record, self._group)

@@ -99,6 +99,8 @@ def new_view_checks(message: NewView, group: Group, window: int) -> Iterator[Che
         if change.view != message.view:
             raise BadProof("a view change for another view")
         yield from view_change_checks(change, group, window)
+    if len(message.pre_prepares) > window:
+        raise BadProof("more pre-prepares in O than between the watermarks")
     for pre_prepare in message.pre_prepares:
         if pre_prepare.replica != message.replica or pre_prepare.view != message.view:
             raise BadProof("a pre-prepare of another primary or view in O")

@@ -28,6 +28,17 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """These pending transactions need not be ordered: they are in the ledger already, or can never be.
+
+    A proposal may bring back what was executed long ago, and what expires unordered is passed on by nobody. Whoever
+    performs effects finds such transactions among those of a RELAY that it sends, and says so before any other event.
+    """
+
+    transactions: tuple[TxId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """A timer that was started, and not stopped or started anew since, ran out."""
 
@@ -77,4 +88,4 @@ class BlocksRead:
     certificate: CheckpointCertificate
 
 
-Event = Started | Received | Submitted | TimerFired | Delivered | Installed | InstallFailed | BlocksRead
+Event = Started | Received | Submitted | Withdrawn | TimerFired | Delivered | Installed | InstallFailed | BlocksRead

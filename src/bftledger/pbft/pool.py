@@ -6,13 +6,27 @@ proposals bring by the watermarks.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from bftledger.base.ids import PublicKey, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.pbft.effects import Ignored
 from bftledger.pbft.settings import Settings
+
+
+def batches(transactions: Iterable[Transaction], settings: Settings) -> Iterator[tuple[Transaction, ...]]:
+    """The transactions in their order, cut into pieces that one proposal or RELAY may hold."""
+    chosen: list[Transaction] = []
+    size = 0
+    for transaction in transactions:
+        size += len(transaction.encoded)
+        if chosen and (size > settings.batch_bytes or len(chosen) >= settings.batch_count):
+            yield tuple(chosen)
+            chosen, size = [], len(transaction.encoded)
+        chosen.append(transaction)
+    if chosen:
+        yield tuple(chosen)
 
 
 class Pool:
@@ -46,6 +60,15 @@ class Pool:
     def bytes(self) -> int:
         """The size of all pending transactions."""
         return self._bytes
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The size of those that wait."""
+        return self._waiting_bytes
+
+    def shares(self) -> Mapping[PublicKey, int]:
+        """How many pending transactions each sender has."""
+        return self._per_sender
 
     def oldest(self) -> TxId | None:
         """The pending transaction that has been here longest."""
@@ -92,18 +115,19 @@ class Pool:
 
     def batch(self) -> tuple[Transaction, ...]:
         """The transactions that a proposal made now would contain: the oldest waiting ones, within the bounds."""
-        chosen: list[Transaction] = []
-        size = 0
-        for transaction in islice(self._waiting.values(), self._settings.batch_count):
-            size += len(transaction.encoded)
-            if chosen and size > self._settings.batch_bytes:
-                break
-            chosen.append(transaction)
-        return tuple(chosen)
+        return next(batches(self._waiting.values(), self._settings), ())
 
     def oldest_pending(self, count: int) -> tuple[Transaction, ...]:
-        """The `count` pending transactions that have been here longest."""
-        return tuple(islice(self._pending.values(), count))
+        """The `count` pending transactions that have been here longest, as far as one RELAY may hold them."""
+        return next(batches(islice(self._pending.values(), count), self._settings), ())
+
+    def pending(self) -> tuple[Transaction, ...]:
+        """All pending transactions, in the order of arrival."""
+        return tuple(self._pending.values())
+
+    def waiting(self) -> tuple[Transaction, ...]:
+        """Those that no proposal of the current view contains, in the order of arrival."""
+        return tuple(self._waiting.values())
 
     def _stop_waiting(self, transaction_id: TxId) -> None:
         transaction = self._waiting.pop(transaction_id, None)

@@ -51,12 +51,13 @@ def recover(
 
 
 def _recover_log(state: State, records: list[wire.Record]) -> None:
+    for record in records:  # the certificates first: what they name must not be forgotten for what follows
+        if isinstance(record, PreparedCertificate):
+            slot = state.slot(record.pre_prepare.seq)
+            if slot.certificate is None or slot.certificate.pre_prepare.view < record.pre_prepare.view:
+                slot.certificate = record
     for record in records:
         match record:
-            case PreparedCertificate():
-                slot = state.slot(record.pre_prepare.seq)
-                if slot.certificate is None or slot.certificate.pre_prepare.view < record.pre_prepare.view:
-                    slot.certificate = record
             case PrePrepare():
                 slot = state.slot(record.seq)
                 if record.proposal is not None:

@@ -5,11 +5,12 @@ decided here. There is no clock, no chance and no I/O: the same events give the 
 """
 
 from collections.abc import Iterable
-from typing import assert_never
+from typing import Final, assert_never
 
 from bftledger.base.crypto import Signer
 from bftledger.base.group import Group
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, TxId, View
+from bftledger.base.transaction import Transaction
 from bftledger.pbft import checkpoint, normal, recovery, status, transfer, view_change, wire
 from bftledger.pbft.effects import (
     Broadcast,
@@ -18,6 +19,7 @@ from bftledger.pbft.effects import (
     Ignored,
     Persist,
     Refuse,
+    Send,
     StartTimer,
     StopTimer,
 )
@@ -31,6 +33,7 @@ from bftledger.pbft.events import (
     Started,
     Submitted,
     TimerFired,
+    Withdrawn,
 )
 from bftledger.pbft.messages import (
     Blocks,
@@ -49,10 +52,14 @@ from bftledger.pbft.messages import (
     Status,
     ViewChange,
 )
-from bftledger.pbft.pool import Pool
+from bftledger.pbft.pool import Pool, batches
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.state import State
 from bftledger.pbft.timers import BatchTimer, NewViewTimer, RequestTimer, StatusTimer, Timer
+
+
+RELAYED: Final = 64
+"""So many of the oldest pending transactions are passed on when the oldest is not ordered in time."""
 
 
 class Replica:
@@ -124,6 +131,7 @@ class Replica:
         effects += normal.deliver(self.state)
         effects += normal.propose(self.state, now)
         effects += self._watch_oldest()
+        effects += status.hasten(self.state)
         return tuple(effects)
 
     def _on_event(self, event: Event, now: Millis) -> list[Effect] | Ignored:
@@ -132,10 +140,10 @@ class Replica:
             case Received(message):
                 return self.refusal(message) or self._on_message(message, now)
             case Submitted(transactions):
-                refused = [(tx, state.pool.admit(tx)) for tx in transactions]
-                return [
-                    Refuse(tx.id, reason) for tx, reason in refused if reason in (Ignored.POOL_FULL, Ignored.SHARE_USED)
-                ]
+                return self._on_submitted(transactions)
+            case Withdrawn(transactions):
+                state.pool.settle(transactions)
+                return []
             case TimerFired(timer):
                 return self._on_timer(timer)
             case Delivered(seq, block_hash, transactions):
@@ -192,15 +200,27 @@ class Replica:
 
     # ── what each event leads to ──
 
+    def _on_submitted(self, transactions: tuple[Transaction, ...]) -> list[Effect]:
+        """§4.2: a client's request goes to the primary; a backup that got it passes it on."""
+        state = self.state
+        found = [(tx, state.pool.admit(tx)) for tx in transactions]
+        effects: list[Effect] = [
+            Refuse(tx.id, reason) for tx, reason in found if reason in (Ignored.POOL_FULL, Ignored.SHARE_USED)
+        ]
+        if state.active and not state.is_primary:
+            admitted = (tx for tx, reason in found if reason is None)
+            effects += [Send(state.primary, self._relay(batch)) for batch in batches(admitted, state.settings)]
+        return effects
+
     def _on_pre_prepare(self, message: PrePrepare, now: Millis) -> list[Effect] | Ignored:
         state = self.state
         if normal.is_conflict(state, message):
             return self._leave_for(View(state.view + 1))  # proof that the primary is faulty needs no timer
-        slot = state.slot(message.seq)
-        proposal = message.proposal or slot.proposals.get(message.digest)
+        slot = state.slots.get(message.seq)
+        proposal = message.proposal or (slot.proposals.get(message.digest) if slot else None)
         if proposal is None:
             return Ignored.NO_PROPOSAL
-        if slot.announced is None and not normal.is_timely(state, proposal, now):
+        if not (slot and slot.announced) and not normal.is_timely(state, proposal, now):
             return Ignored.BAD_TIME
         return normal.accept(state, message, proposal)
 
@@ -250,6 +270,8 @@ class Replica:
             effects += checkpoint.adopt(self.state, stable)
         effects += view_change.enter(self.state, message)
         effects += self._accept_announced()
+        if self.state.lagging and self.state.fetch is None:
+            effects += transfer.fetch_blocks(self.state)  # what the old view left unfinished can only be fetched
         return effects + transfer.fetch_proposals(self.state)
 
     def _accept_announced(self) -> list[Effect]:
@@ -275,12 +297,12 @@ class Replica:
                     return Ignored.STALE_TIMER
                 return self._leave_for(View(view + 1))
             case RequestTimer(view, transaction, relayed):
-                if view != state.view or not state.active or state.watched != (view, transaction):
+                if state.watched != (view, transaction):
                     return Ignored.STALE_TIMER
-                if relayed:
+                if relayed and state.active and not state.is_primary and not state.lagging:
                     return self._leave_for(View(view + 1))
                 return [
-                    Broadcast(self._relay(64)),
+                    Broadcast(self._relay(state.pool.oldest_pending(RELAYED))),
                     StartTimer(RequestTimer(view, transaction, relayed=True), self._half_timeout()),
                 ]
             case _:
@@ -289,11 +311,12 @@ class Replica:
     def _watch_oldest(self) -> list[Effect]:
         """§4.4: a backup's timer runs while it waits for a request; here always for the *oldest*.
 
-        It starts anew only when that one is settled, so ordering everybody else's does not excuse a censor. A replica
-        that lags has itself to blame, and the primary's own timer would accuse nobody.
+        It starts anew only when that one is settled, so ordering everybody else's does not excuse a censor. It runs
+        also where it accuses nobody, at the primary, while no view is active, and while this replica lags: there it
+        only makes others watch what would otherwise be known to this replica alone.
         """
         state = self.state
-        oldest = None if state.is_primary or not state.active or state.lagging else state.pool.oldest()
+        oldest = state.pool.oldest()
         watched = None if oldest is None else (state.view, oldest)
         if watched == state.watched:
             return []
@@ -305,8 +328,6 @@ class Replica:
     def _half_timeout(self) -> Millis:
         return Millis(self.state.suspicion_timeout() // 2)
 
-    def _relay(self, count: int) -> Relay:
-        """The oldest pending transactions, so that all watch the primary with this replica."""
-        state = self.state
-        relay = Relay(transactions=state.pool.oldest_pending(count), replica=state.me, signature=wire.UNSIGNED)
-        return state.sign(relay)
+    def _relay(self, transactions: tuple[Transaction, ...]) -> Relay:
+        """Passes these on, to the primary to be ordered or to all to watch it with this replica."""
+        return self.state.sign(Relay(transactions=transactions, replica=self.state.me, signature=wire.UNSIGNED))

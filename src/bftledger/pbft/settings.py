@@ -21,7 +21,7 @@ class Settings:
     batch_bytes: int = 1024 * 1024
     """At most so many bytes of transactions make a proposal; a single larger one goes alone."""
 
-    batch_wait_ms: Millis = Millis(10)
+    batch_wait_ms: Millis = Millis(50)
     """While others are in flight, an incomplete batch is proposed after this time."""
 
     request_timeout_ms: Millis = Millis(500)

@@ -50,6 +50,11 @@ class Slot:
     block_hash: Digest | None = None
     """Of the block that was executed here."""
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the current view has begun to decide it, or others have executed it."""
+        return bool(self.pre_prepare or self.announced or self.prepares or self.commits or self.checkpoints)
+
     def leave_view(self) -> None:
         """Votes of one view count for nothing in the next; certificates and proposals do."""
         self.pre_prepare = self.announced = None
@@ -64,7 +69,6 @@ class Fetch:
 
     peer: ReplicaId
     first: Seq
-    ticks: int = 0
 
 
 @dataclass(slots=True)
@@ -109,6 +113,8 @@ class State:
     """How often what was sent again to whom since the last tick."""
     answers_per_tick: int = 1
     """So often is enough: as often as a peer can ask with good reason before the next tick."""
+    idle: bool = False
+    """The status timer was started for the longer time, because nothing was unfinished."""
     delivering: bool = False
     """A `Deliver` is not answered yet."""
 

@@ -17,7 +17,13 @@ from bftledger.pbft.timers import StatusTimer
 
 def is_unfinished(state: State) -> bool:
     """Whether anything is under way that loss could have stopped."""
-    return not state.active or state.lagging or len(state.pool) > 0 or state.executed > state.low or bool(state.slots)
+    return (
+        not state.active
+        or state.lagging
+        or len(state.pool) > 0
+        or state.executed > state.low
+        or any(slot.is_under_way for slot in state.slots.values())
+    )
 
 
 def interval(state: State) -> Millis:
@@ -26,8 +32,17 @@ def interval(state: State) -> Millis:
     return settings.status_interval_ms if is_unfinished(state) else settings.idle_status_interval_ms
 
 
+def hasten(state: State) -> list[Effect]:
+    """Something is under way again: the next tick must not wait for the longer time."""
+    if not state.idle or not is_unfinished(state):
+        return []
+    state.idle = False
+    return [StartTimer(StatusTimer(), state.settings.status_interval_ms)]
+
+
 def on_tick(state: State) -> list[Effect]:
     """Says what is here and what lacks, and asks again for what did not come."""
+    state.idle = not is_unfinished(state)
     effects: list[Effect] = [Broadcast(state.sign(describe(state))), StartTimer(StatusTimer(), interval(state))]
     if state.active:
         effects += transfer.fetch_proposals(state)
@@ -82,25 +97,28 @@ def on_status(state: State, peer: Status) -> list[Effect]:
     if state.active:
         if state.new_view and (peer.view < state.view or (peer.view == state.view and not peer.active)):
             lacking.append(state.new_view)
-    elif peer.view < state.view or (peer.view == state.view and not peer.view_changes >> state.me & 1):
+    elif peer.view < state.view or (
+        peer.view == state.view and not peer.active and not peer.view_changes >> state.me & 1
+    ):
         lacking.append(state.view_changes[state.me])
     described = {slot.seq: slot for slot in peer.slots}
     for seq in range(max(peer.stable, state.low) + 1, state.known_at_tick + 1):
         if (slot := state.slots.get(Seq(seq))) is not None:
             nothing = SlotStatus(seq=Seq(seq), has_pre_prepare=False, prepares=0, commits=0, checkpoints=0)
             has = described.get(Seq(seq), nothing)
-            lacking += missing_votes(state, slot, has, same_view=peer.view == state.view)
+            lacking += missing_votes(state, slot, has, peer)
     return [Send(peer.replica, message) for message in lacking]
 
 
-def missing_votes(state: State, slot: Slot, has: SlotStatus, *, same_view: bool) -> list[Message]:
-    """This replica's own messages for one slot that a peer does not have."""
+def missing_votes(state: State, slot: Slot, has: SlotStatus, peer: Status) -> list[Message]:
+    """This replica's own messages for one slot that a peer does not have, and can still use."""
     missing: list[Message] = []
     me = state.me
-    if same_view and state.active:
+    if peer.view == state.view and state.active and peer.executed < slot.seq:
+        peer_is_prepared = has.commits >> peer.replica & 1
         if slot.pre_prepare and slot.pre_prepare.replica == me and not has.has_pre_prepare:
             missing.append(slot.pre_prepare)
-        if (prepare := slot.prepares.get(me)) and not has.prepares >> me & 1:
+        if (prepare := slot.prepares.get(me)) and not peer_is_prepared and not has.prepares >> me & 1:
             missing.append(prepare)
         if (commit := slot.commits.get(me)) and not has.commits >> me & 1:
             missing.append(commit)

@@ -71,7 +71,7 @@ def fetch_blocks(state: State, peer: ReplicaId | None = None) -> list[Effect]:
 
 def on_fetch_blocks(state: State, message: FetchBlocks) -> list[Effect] | Ignored:
     """Reads what a lagging peer asks for; nothing if this replica is not further itself."""
-    if message.first > min(state.executed, state.low):
+    if not 1 <= message.first <= min(state.executed, state.low):
         return Ignored.NOT_NEEDED
     return [ReadBlocks(message.replica, message.first)]
 

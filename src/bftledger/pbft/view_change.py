@@ -43,6 +43,7 @@ def leave(state: State, view: View) -> None:
     """Moves on to `view`: votes of the old one count no more."""
     state.view = view
     state.new_view = None
+    state.batch_due = state.batch_timer_runs = False
     state.view_changes = {i: change for i, change in state.view_changes.items() if change.view >= view}
     for slot in state.slots.values():
         slot.leave_view()
@@ -59,7 +60,7 @@ def change_refusal(state: State, message: ViewChange) -> Ignored | None:
 def on_view_change(state: State, message: ViewChange) -> list[Effect]:
     """Keeps a VIEW-CHANGE that `change_refusal` let through; one for each replica, its newest."""
     state.view_changes[message.replica] = message
-    return await_new_view(state) if message.view == state.view else []
+    return await_new_view(state)
 
 
 def view_to_join(state: State) -> View | None:
@@ -75,8 +76,11 @@ def changes_for_view(state: State) -> list[ViewChange]:
 
 
 def await_new_view(state: State) -> list[Effect]:
-    """§4.5.2: a backup that has 2f+1 view changes for v+1 "starts its timer to expire after some time T"."""
-    if state.active or state.new_view_timer_runs or len(changes_for_view(state)) < state.group.quorum:
+    """§4.5.2: a backup that has 2f+1 view changes for v+1 "starts its timer to expire after some time T".
+
+    Those for later views count too: whoever sent one has left v+1 and will not send its own again if that was lost.
+    """
+    if state.active or state.new_view_timer_runs or len(state.view_changes) < state.group.quorum:
         return []
     state.new_view_timer_runs = True
     return [StartTimer(NewViewTimer(state.view), state.suspicion_timeout())]
@@ -145,6 +149,7 @@ def enter(state: State, message: NewView) -> list[Effect]:
         leave(state, message.view)
     state.active = True
     state.new_view_timer_runs = False
+    state.watched = None  # the new primary has the whole time, whatever ran while it was awaited
     state.new_view = message
     state.view_changes = {i: change for i, change in state.view_changes.items() if change.view > state.view}
     state.pool.return_proposed()

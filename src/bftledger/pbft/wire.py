@@ -110,13 +110,11 @@ def _optional(item: _Field) -> _Field:
     )
 
 
-def _embedded(*kinds: type) -> _Field:
+def _embedded(kind: type) -> _Field:
     """A message or certificate inside another: its frame as a byte string."""
 
     def unpack(value: Any, genesis_hash: Digest) -> Any:
-        message = decode(_unpack_bytes(value, genesis_hash), genesis_hash)
-        if not isinstance(message, kinds):
-            raise Malformed("a message of another type was expected")
+        message = _decode(_unpack_bytes(value, genesis_hash), genesis_hash, kind)
         if isinstance(message, PrePrepare) and message.proposal is not None:
             raise Malformed("a proposal where only its digest belongs")
         return message
@@ -265,11 +263,17 @@ def decode(frame: bytes, genesis_hash: Digest) -> Record:
 
     Raises `Malformed`. `genesis_hash` is needed for the digests of the transactions inside.
     """
+    return _decode(frame, genesis_hash, None)
+
+
+def _decode(frame: bytes, genesis_hash: Digest, expected: type | None) -> Record:
     match cbor.decode(frame, MAX_FRAME_BYTES):
-        case [int(number), list(values), *rest] if number in _BY_NUMBER:
+        case [number, list(values), *rest] if type(number) is int and number in _BY_NUMBER:
             cls, fields = _BY_NUMBER[number]
         case _:
             raise Malformed("not a frame of a known kind")
+    if expected not in (None, cls):
+        raise Malformed("a message of another type was expected")  # before its fields: so they cannot nest for ever
     if len(values) != len(fields):
         raise Malformed("a frame has too many or too few fields")
     unpacked = {

@@ -23,7 +23,8 @@ from bftledger.storage.report import AuditReport, Findings, Problem, compare
 
 __all__ = ["AuditReport", "Problem", "audit_store", "compare"]
 
-_STRUCTURE_PROBLEMS: Final = 10
+_LISTED: Final = 10
+"""At most so many places of structural damage are listed."""
 
 
 def audit_store(
@@ -42,8 +43,8 @@ def audit_store(
             if not is_running:
                 _note_error(findings, lambda: wal.require_sound(path))
             db = stack.enter_context(_snapshot(path, is_running))
-        except sqlite3.Error as error:
-            findings.add("file", "", f"cannot be opened: {error}")
+        except sqlite.SQL_ERRORS as error:
+            findings.add("file", "", sqlite.reason(error))
         except StoreError as error:
             if not path.is_file():
                 raise
@@ -113,7 +114,7 @@ def _hold_still(path: Path, stack: contextlib.ExitStack) -> bool:
 
 @contextlib.contextmanager
 def _snapshot(path: Path, is_running: bool) -> Iterator[sqlite3.Connection]:
-    """A connection that sees one state of the store and can write nothing. Raises `sqlite3.Error`."""
+    """A connection that sees one state of the store and can write nothing. Raises `SQL_ERRORS`."""
     # Without a log the file is all there is; SQLite is told so, since it would otherwise make itself an empty log.
     has_log = is_running or files.wal_of(path).exists()
     leftover = None if has_log and files.shm_of(path).exists() else files.shm_of(path)
@@ -132,8 +133,12 @@ def _snapshot(path: Path, is_running: bool) -> Iterator[sqlite3.Connection]:
 
 
 def _check_structure(db: sqlite3.Connection, findings: Findings) -> None:
-    for (found,) in db.execute(f"PRAGMA integrity_check({_STRUCTURE_PROBLEMS})"):
-        for line in str(found).splitlines() if found != "ok" else ():
+    try:
+        found = [line for (text,) in db.execute(f"PRAGMA integrity_check({_LISTED})") for line in text.splitlines()]
+    except sqlite.SQL_ERRORS as error:  # so badly damaged that SQLite cannot even say where
+        found = [str(error)]
+    for line in found:
+        if line != "ok":
             findings.add("file", "", f"SQLite finds damage: {line}")
 
 
@@ -159,7 +164,7 @@ def _check(findings: Findings, table: str, check: Callable[[], None]) -> bool:
     """Runs a check of one table; a table that SQLite cannot read is a problem like any other."""
     try:
         return _note_error(findings, check)
-    except (sqlite3.Error, OverflowError) as error:
+    except (*sqlite.SQL_ERRORS, OverflowError) as error:
         findings.add(table, "", f"cannot be read: {error}")
         return False
 

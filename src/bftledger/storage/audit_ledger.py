@@ -27,7 +27,7 @@ class LedgerAudit:
     """Checks the tables blocks, transactions, history and state, in this order.
 
     A block that is wrong ends the re-execution; form, links, signatures and index of the blocks above it are checked
-    nevertheless. `hashes` are those of the genesis block and of the blocks found, None where one cannot be read.
+    nevertheless. `hashes` are those of the genesis block and of the blocks found, None where one is damaged.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class LedgerAudit:
         self._executor: Executor | None = None
         self._recent = _RecentIds()
         self._ids_of = lru_cache(maxsize=256)(self._read_ids)
+        self._indexed = 0
         self._has_gap = False
         self.hashes: list[Digest | None] = []
         self.transactions = 0
@@ -81,10 +82,12 @@ class LedgerAudit:
             self._check_successor(block, previous)
         except (BadProof, Malformed) as error:
             self._stop(height, error)
+            if columns[0] != block.hash:
+                self.hashes[-1] = None  # nothing says that this is the block that once stood here
         transactions = self._check_transactions(block)
         self._check_index(block, transactions)
         self._recent.add(transactions, header.time)
-        return block
+        return block if self.hashes[-1] else None
 
     def _check_successor(self, block: Block, previous: Block | None) -> None:
         """Raises if the block does not follow the one before it, or is not what executing it gives."""
@@ -124,18 +127,16 @@ class LedgerAudit:
             row = self._db.execute("SELECT height, position FROM transactions WHERE id = ?", (tx_id,)).fetchone()
             if row is None:
                 self._note_index(tx_id, f"is missing: it is in block {block.height}, position {position}", block.height)
-            elif len(transactions) == block.header.count and row != (block.height, position):
-                what = (
-                    f"says height {row[0]}, position {row[1]}, but it is in block {block.height}, position {position}"
-                )
+                continue
+            self._indexed += 1
+            if len(transactions) == block.header.count and row != (block.height, position):
+                what = f"says block {row[0]}, position {row[1]}, but it is in block {block.height}, position {position}"
                 self._note_index(tx_id, what, block.height)
 
     def check_index(self) -> None:
         """No row of the table transactions is about a transaction that the blocks do not hold."""
-        if self._db.execute("SELECT count(*) FROM transactions").fetchone()[0] == self.transactions and None not in (
-            self.hashes
-        ):
-            return  # those of all transactions in blocks, as each has been looked up
+        if self._db.execute("SELECT count(*) FROM transactions").fetchone()[0] == self._indexed:
+            return  # each has been looked up from its block
         for tx_id, height, position in self._db.execute("SELECT id, height, position FROM transactions"):
             ids = self._ids_of(height)
             if ids is not None and tx_id not in ids:
@@ -160,19 +161,19 @@ class LedgerAudit:
 
     def check_history(self) -> None:
         """The table history holds exactly the complete subtrees over the blocks' hashes."""
-        history, expected = History.empty(), 0
+        history, found = History.empty(), 0
         for height, block_hash in enumerate(self.hashes if self._has_blocks else ()):
             if block_hash is None:
                 return  # without it no node above can be told; the block has been noted
-            for node in history.append(block_hash):
-                expected += 1
+            for level, position, node in history.append(block_hash):
                 where = "level = ? AND position = ?"
-                row = self._db.execute(f"SELECT hash FROM history WHERE {where}", node[:2]).fetchone()
-                if row != (node.hash,):
+                row = self._db.execute(f"SELECT hash FROM history WHERE {where}", (level, position)).fetchone()
+                found += row is not None
+                if row != (node,):
                     what = "is missing" if row is None else "is not the hash that the blocks give"
-                    name = f"level {node.level}, position {node.index}"
-                    self._findings.add("history", name, f"{what} (completed by block {height})", height)
-        if not self._has_gap and self._db.execute("SELECT count(*) FROM history").fetchone()[0] != expected:
+                    what = f"{what} (completed by block {height})"
+                    self._findings.add("history", f"level {level}, position {position}", what, height)
+        if not self._has_gap and self._db.execute("SELECT count(*) FROM history").fetchone()[0] != found:
             for level, position in self._db.execute("SELECT level, position FROM history"):
                 if not self._is_complete(level, position):
                     self._findings.add("history", f"level {level}, position {position}", "is about no blocks there are")
@@ -181,7 +182,13 @@ class LedgerAudit:
         """Whether there is a subtree of this name, all of whose leaves are hashes of blocks."""
         if not isinstance(level, int) or not isinstance(position, int):
             return False
-        return 0 <= level < 64 and position >= 0 and (position + 1) << level <= len(self.hashes)
+        leaves = len(self.hashes) if self._has_blocks else 0
+        return 0 <= level < 64 and position >= 0 and (position + 1) << level <= leaves
+
+    @property
+    def _has_blocks(self) -> bool:
+        """Whether anything is stored above the genesis block, whose state and history come with block 1."""
+        return len(self.hashes) > 1 or self._has_gap
 
     # ── state ──
 

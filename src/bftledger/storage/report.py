@@ -48,7 +48,7 @@ class Findings:
 class AuditReport:
     """What there is in a store, and everything that is wrong with it.
 
-    `hashes`: of the blocks from block 0, the genesis block, on; None where a block cannot be read. `unlisted`: how many
+    `hashes`: of the blocks from block 0, the genesis block, on; None where a block is damaged. `unlisted`: how many
     problems there are beyond those in `problems`.
     """
 
@@ -75,8 +75,8 @@ class AuditReport:
 def compare(reports: Sequence[AuditReport]) -> tuple[Problem, ...]:
     """What is wrong between stores of one group: two of the same replica, or the first height where blocks differ.
 
-    A shorter chain must be the beginning of the longer ones. Blocks that cannot be read are left out: the audit of
-    their store has named them.
+    A shorter chain must be the beginning of the longer ones. Damaged blocks are left out: the audit of their store has
+    named them.
     """
     problems = []
     owners: dict[int, Path] = {}

@@ -33,6 +33,9 @@ _WAL_BYTES: Final = 64 * 1024 * 1024
 _CACHE_KIB: Final = 16 * 1024
 _BUSY_SECONDS: Final = 5.0
 _IDS_PER_QUERY: Final = 64
+SQL_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What working on a damaged file can raise: sqlite3 fails to decode some of SQLite's own messages about it."""
+
 _OLDEST_SQLITE: Final = (3, 37, 0)
 """The first with STRICT tables."""
 
@@ -74,9 +77,9 @@ class SqliteStore:
             except BaseException:
                 self._db.close()
                 raise
-        except (sqlite3.Error, OSError) as error:
+        except (*SQL_ERRORS, OSError) as error:
             self._lock.release()
-            raise StoreError(f"{path}: {_reason(error)}") from None
+            raise StoreError(f"{path}: {reason(error)}") from None
         except BaseException:
             self._lock.release()
             raise
@@ -130,7 +133,7 @@ class SqliteStore:
         if self._db.in_transaction:
             try:
                 self._db.execute("COMMIT")
-            except sqlite3.Error as error:
+            except SQL_ERRORS as error:
                 self._fail(error)
 
     def close(self) -> None:
@@ -241,7 +244,7 @@ class SqliteStore:
         self._require_usable()
         try:
             return self._db.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
+        except SQL_ERRORS as error:
             self._fail(error)
 
     def _one(self, sql: str, parameter: int) -> Any:
@@ -252,7 +255,7 @@ class SqliteStore:
         self._begin()
         try:
             self._db.execute(sql, parameters)
-        except sqlite3.Error as error:
+        except SQL_ERRORS as error:
             self._fail(error)
 
     def _write_many(self, sql: str, rows: Collection[Any]) -> None:
@@ -260,7 +263,7 @@ class SqliteStore:
             self._begin()
             try:
                 self._db.executemany(sql, rows)
-            except sqlite3.Error as error:
+            except SQL_ERRORS as error:
                 self._fail(error)
 
     def _begin(self) -> None:
@@ -268,16 +271,16 @@ class SqliteStore:
         if not self._db.in_transaction:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
-            except sqlite3.Error as error:
+            except SQL_ERRORS as error:
                 self._fail(error)
 
     def _require_usable(self) -> None:
         if self._failure is not None:
             raise StoreError(f"{self._path}: {self._failure}")
 
-    def _fail(self, error: sqlite3.Error) -> NoReturn:
+    def _fail(self, error: Exception) -> NoReturn:
         """Nothing of the round may become durable after this, whatever the caller does."""
-        self._failure = _reason(error)
+        self._failure = reason(error)
         with contextlib.suppress(sqlite3.Error):
             self._db.rollback()
         raise StoreError(f"{self._path}: {self._failure}") from None
@@ -307,9 +310,13 @@ def _create(path: Path, genesis_hash: Digest, replica: ReplicaId) -> None:
 
 
 def connect(uri: str) -> sqlite3.Connection:
-    """A connection that begins and ends no transaction by itself. Raises `sqlite3.Error`."""
+    """A connection that begins and ends no transaction by itself. Raises `SQL_ERRORS`."""
     db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False)
-    db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    try:
+        db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -347,10 +354,12 @@ def require_schema(db: sqlite3.Connection, path: Path) -> None:
         raise StoreError(f"{path}: is damaged: the definition of {name!r} is not the one of format {schema.FORMAT}")
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What SQLite or the system says went wrong, in one line."""
     if isinstance(error, OSError):
         return f"cannot be used: {error.strerror}"
+    if isinstance(error, UnicodeDecodeError):
+        return "is damaged: malformed database schema; restore it, do not vote on it"
     name = getattr(error, "sqlite_errorname", None)
     text = " ".join(str(error).split())
     if name in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}:

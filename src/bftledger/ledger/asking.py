@@ -1,0 +1,217 @@
+"""How a client asks a group: one replica first, all of them when it is slow, wrong or busy, and again until a time-out.
+
+The client's side of PBFT (OSDI'99 §4.1), with one difference: there a client needs f+1 equal replies, here one reply
+with a proof will do, so nothing is lost by asking a single replica. Without I/O, clock and chance: who calls says
+what the time is (milliseconds, on any clock that does not go backwards) and gets back what to send.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from bftledger.base.group import Group
+from bftledger.base.ids import Millis, ReplicaId, View
+from bftledger.ledger.client_messages import AskStatus, Busy, Reply, Request
+
+A = TypeVar("A")
+
+LEAST_RETRY_MS: Final = 20
+"""No hint of a busy replica makes a client ask it more often."""
+
+_REFRESH_MS: Final = 1_000
+"""So long after a replica failed the others are asked for the view: time enough for them to change it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """When to turn to whom."""
+
+    patience_ms: Millis = Millis(500)
+    """The first replica has so long before all are asked."""
+
+    resend_ms: Millis = Millis(1_000)
+    """Then all are asked again so often."""
+
+    probe_ms: Millis = Millis(500)
+    """So long before the time-out every replica is asked whether it is there at all."""
+
+
+class Ask(NamedTuple):
+    """Send this request to this replica."""
+
+    replica: ReplicaId
+    request: Request
+
+
+class Route:
+    """Whom to ask first: the primary, as far as known; else whoever answered last. Shared by all that one client asks.
+
+    It holds hints only. A wrong one costs a hop or a time-out.
+    """
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.preferred = group.primary(View(0))
+        self.refresh_at: Millis | None = Millis(0)
+        """When the replicas should be asked for their view next; None: there is no reason to."""
+
+        self._failed: set[ReplicaId] = set()
+        self._views: dict[ReplicaId, View] = {}
+        self._view = View(0)
+
+    def failed(self, replica: ReplicaId, now: Millis) -> None:
+        """It was silent for too long, or lied. The next one is asked first until somebody knows better."""
+        self._failed.add(replica)
+        if len(self._failed) == self.group.n:
+            self._failed = {replica}
+        if replica == self.preferred:
+            n = self.group.n
+            following = [ReplicaId((replica + i) % n) for i in range(1, n)]
+            self.preferred = next(other for other in following if other not in self._failed)
+            self.refresh_at = Millis(now + _REFRESH_MS)
+
+    def proved(self, replica: ReplicaId) -> None:
+        """It gave an answer with a proof."""
+        if self._failed:
+            self._failed.discard(replica)
+
+    def status(self, replica: ReplicaId, view: View) -> None:
+        """What it says its view is. At least one correct replica is in the view that f+1 have reached, or later."""
+        self._views[replica] = view
+        if len(self._views) < self.group.weak_quorum:
+            return
+        reached = sorted(self._views.values(), reverse=True)[self.group.f]
+        primary = self.group.primary(reached)
+        if reached != self._view or primary not in self._failed:
+            self._view = reached
+            self._failed.discard(primary)
+            self.preferred = primary
+
+
+class Asking(Generic[A]):
+    """One question or transaction on its way; subclasses say what answers it. `answer` ends it.
+
+    Call `begin` once, then `heard` for each reply, `lied` for each reply that was wrong, and `tick` when `due` has
+    come; each returns what to send.
+    """
+
+    def __init__(self, request: Request, route: Route, timing: Timing, timeout_ms: int, ask_all: bool = False) -> None:
+        self.request = request
+        self.request_id = request.request_id
+        self.group = route.group
+        self.answer: A | None = None
+        self.due = Millis(0)
+        self.scheduled: Millis | None = None
+        """Whoever calls `tick` may note here for when that is planned."""
+
+        self.alive: set[ReplicaId] = set()
+        """Who answered anything; since the probe, once that was sent."""
+
+        self._route = route
+        self._timing = timing
+        self._timeout_ms = timeout_ms
+        self._ask_all = ask_all
+        self._first = route.preferred
+        self._asked: set[ReplicaId] = set()
+        self._liars: set[ReplicaId] = set()
+        self._busy: dict[ReplicaId, Millis] = {}
+        """Who had no room, and when it may be asked again."""
+
+        self._turned = False
+        self._probed = False
+        self._deadline = self._probe_at = self._resend_at = Millis(0)
+
+    def begin(self, now: Millis) -> list[Ask]:
+        """Asks the first replica, or all."""
+        self._deadline = Millis(now + self._timeout_ms)
+        self._probe_at = Millis(self._deadline - min(self._timing.probe_ms, self._timeout_ms // 2))
+        self._resend_at = Millis(now + self._timing.patience_ms)
+        self._schedule(now)
+        if self._ask_all:
+            self._turned = True
+            return self._ask(self.group.replicas)
+        return self._ask((self._first,))
+
+    def heard(self, replica: ReplicaId, reply: Reply, now: Millis) -> list[Ask]:
+        """A reply to this; it proves nothing yet. Raises `Malformed`, `BadSignature` or `BadProof`: then call `lied`.
+
+        What was heard is ignored once there is an answer.
+        """
+        if self.answer is not None or replica in self._liars:
+            return []
+        self.alive.add(replica)
+        if isinstance(reply, Busy):
+            return self._heard_busy(replica, reply.retry_ms, now)
+        return self._weigh(replica, reply, now)
+
+    def lied(self, replica: ReplicaId, now: Millis) -> list[Ask]:
+        """Its reply was wrong: it is not listened to any more, and the others are asked."""
+        if self.answer is not None or replica in self._liars:
+            return []
+        self._liars.add(replica)
+        self._busy.pop(replica, None)
+        self._route.failed(replica, now)
+        return self._turn_to_all(now)
+
+    def tick(self, now: Millis) -> list[Ask]:
+        """`due` has come, or not: then nothing happens."""
+        if self.answer is not None or now < self.due:
+            return []
+        if now >= self._deadline:
+            self.answer = self._give_up()
+            return []
+        asks: list[Ask] = []
+        if now >= self._probe_at and not self._probed:
+            self._probed = True
+            self.alive.clear()
+            asks += [Ask(replica, AskStatus(request_id=self.request_id)) for replica in self.group.replicas]
+        if now >= self._resend_at:
+            if not self._turned and self._first not in self.alive:
+                self._route.failed(self._first, now)
+            self._turned = True
+            self._resend_at = Millis(now + self._timing.resend_ms)
+            asks += self._ask(self._ready(now))
+        else:
+            asks += self._ask([replica for replica in self._ready(now) if replica in self._busy])
+        self._schedule(now)
+        return asks
+
+    # ── for the subclasses ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _weigh(self, replica: ReplicaId, reply: Reply, now: Millis) -> list[Ask]:
+        """Sets `answer` if the reply gives one. Raises if the reply is wrong."""
+        raise NotImplementedError
+
+    def _give_up(self) -> A:
+        """The answer when the time is over."""
+        raise NotImplementedError
+
+    def _turn_to_all(self, now: Millis) -> list[Ask]:
+        """Asks all that have not been asked yet."""
+        if self._turned:
+            return []
+        self._turned = True
+        self._resend_at = Millis(now + self._timing.resend_ms)
+        self._schedule(now)
+        return self._ask([replica for replica in self._ready(now) if replica not in self._asked])
+
+    def _ask(self, replicas: "tuple[ReplicaId, ...] | list[ReplicaId]") -> list[Ask]:
+        for replica in replicas:
+            self._asked.add(replica)
+            self._busy.pop(replica, None)
+        return [Ask(replica, self.request) for replica in replicas]
+
+    # ── when to ask whom ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _ready(self, now: Millis) -> list[ReplicaId]:
+        return [r for r in self.group.replicas if r not in self._liars and self._busy.get(r, now) <= now]
+
+    def _heard_busy(self, replica: ReplicaId, retry_ms: int, now: Millis) -> list[Ask]:
+        """The next one may have room; if none has, the first that said when it would is asked again then."""
+        self._busy[replica] = Millis(now + max(retry_ms, LEAST_RETRY_MS))
+        others = [other for other in self._ready(now) if other not in self._asked]
+        self._schedule(now)
+        return self._ask(others[:1])
+
+    def _schedule(self, now: Millis) -> None:
+        due = self._deadline if self._probed else self._probe_at
+        self.due = Millis(min(due, self._resend_at, *self._busy.values()))

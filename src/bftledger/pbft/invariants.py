@@ -1,0 +1,172 @@
+"""What is true of a replica after every step, one sentence each: checked in tests and simulation.
+
+A broken one is a defect of this program, never the fault of a peer: hence assertions.
+"""
+
+from typing import NamedTuple
+
+from bftledger.base.ids import Seq, View
+from bftledger.pbft.messages import CheckpointCertificate, PreparedCertificate
+from bftledger.pbft.pool import Pool
+from bftledger.pbft.state import Slot, State
+from bftledger.pbft.wire import NULL_PROPOSAL
+
+
+class Past(NamedTuple):
+    """What the next state is compared with."""
+
+    view: View
+    active: bool
+    low: Seq
+    executed: Seq
+    next_seq: Seq
+
+
+def remember(state: State) -> Past:
+    """The past, before a step."""
+    return Past(state.view, state.active, state.low, state.executed, state.next_seq)
+
+
+def check(state: State, before: Past | None = None) -> None:
+    """Raises `AssertionError` with the sentence that is not true of `state`, or of its way from `before`."""
+    if before is not None:
+        _check_progress(state, before)
+    _check_watermarks(state)
+    _check_view(state)
+    _check_timers(state)
+    for seq, slot in state.slots.items():
+        assert slot.seq == seq, "a slot stands at its own sequence number"
+        _check_slot(state, slot)
+    check_pool(state.pool)
+    assert len(state.answered) <= state.group.n * (2 * state.settings.window + 2), "what was answered is bounded"
+
+
+def _check_progress(state: State, before: Past) -> None:
+    assert state.view >= before.view, "views only grow"
+    assert state.low >= before.low, "the stable checkpoint never goes back"
+    assert state.executed >= before.executed, "what is executed is never undone"
+    if state.view == before.view:
+        assert state.active or not before.active, "a view that began here ends only with the next"
+        if before.active:
+            assert state.next_seq >= before.next_seq, "a primary never assigns a sequence number twice in a view"
+
+
+def _check_watermarks(state: State) -> None:
+    window = state.settings.window
+    assert all(seq <= state.high for seq in state.slots), "no slot is above the high watermark"
+    assert all(seq > min(state.low, state.executed) for seq in state.slots), "what is settled is forgotten"
+    assert len(state.slots) <= 2 * window, "the log is bounded"
+    assert state.executed <= state.high, "nothing above the high watermark is executed"
+    assert state.lagging == (state.low > state.executed), "who lags knows it"
+    if state.stable is not None:
+        _check_signers([replica for replica, _ in state.stable.signatures], state, state.group.quorum)
+    if state.fetch is not None:
+        assert state.fetch.peer != state.me, "nobody fetches from itself"
+        assert state.fetch.first <= state.executed + 1, "blocks are fetched from the newest one on"
+
+
+def _check_view(state: State) -> None:
+    for replica, change in state.view_changes.items():
+        assert change.replica == replica, "a view change is its sender's"
+        assert change.view >= state.view, "view changes for views that are over are forgotten"
+        assert change.view > state.view or not state.active, "view changes for a view that began are forgotten"
+    assert all(replica < state.group.n for replica in state.view_changes), "only members change views"
+    if state.active:
+        assert state.view == 0 or state.new_view is not None, "every view but the first begins with a NEW-VIEW"
+        assert state.me not in state.view_changes, "who is in a view has not left it"
+    else:
+        own = state.view_changes.get(state.me)
+        assert own is not None, "who left a view has its VIEW-CHANGE at hand, to send it again"
+        assert own.view == state.view, "the VIEW-CHANGE is for the view that is awaited"
+        assert state.new_view is None, "a view that is awaited has not begun"
+    if state.new_view is not None:
+        assert state.new_view.view == state.view, "the NEW-VIEW is the current view's"
+    if state.is_primary:
+        taken = [seq for seq, slot in state.slots.items() if slot.pre_prepare or slot.announced]
+        assert state.next_seq > max([*taken, state.low]), "the next sequence number is above all that is assigned"
+
+
+def _check_timers(state: State) -> None:
+    assert not (state.active and state.new_view_timer_runs), "nobody waits for a view that began"
+    assert state.is_primary or not state.batch_timer_runs, "only a primary gathers batches"
+    if state.watched is not None:
+        view, transaction = state.watched
+        assert view == state.view, "the request timer is the current view's"
+        assert transaction == state.pool.oldest(), "the request timer follows the oldest pending transaction"
+    else:
+        assert not len(state.pool), "a pending transaction is watched"
+
+
+def _check_slot(state: State, slot: Slot) -> None:
+    settings, group, me = state.settings, state.group, state.me
+    pre_prepare = slot.pre_prepare
+    if not state.active:
+        assert pre_prepare is None, "a view that has not begun has no pre-prepares"
+    if pre_prepare is not None:
+        assert pre_prepare.view == state.view, "what was accepted is of the current view"
+        assert pre_prepare.replica == state.primary, "what was accepted is the primary's"
+        assert pre_prepare.proposal is not None, "what was accepted came with its proposal"
+        assert pre_prepare.proposal.digest == pre_prepare.digest, "a digest stands for its own proposal"
+        assert slot.announced is None, "what was accepted waits no more"
+        if me != state.primary:
+            assert slot.prepares[me].digest == pre_prepare.digest, "a backup prepared what it accepted"
+    else:
+        assert me not in slot.prepares, "nobody prepares what it did not accept"
+        assert not slot.prepared, "nothing is prepared without a pre-prepare"
+    if slot.announced is not None:
+        assert state.new_view is not None, "only a new view announces"
+        known = slot.proposals.keys() | {NULL_PROPOSAL.digest}
+        assert slot.announced.digest not in known, "what is announced and known was accepted"
+    assert state.primary not in slot.prepares, "a primary does not prepare its own proposal"
+    assert all(vote.replica == i and vote.view == state.view for i, vote in slot.prepares.items()), "prepares fit"
+    assert all(vote.replica == i and vote.view == state.view for i, vote in slot.commits.items()), "commits fit"
+    if slot.prepared:
+        assert state.is_prepared(slot), "prepared: a quorum with the primary said so"
+        assert me in slot.commits, "who is prepared has sent its COMMIT"
+        assert slot.certificate is not None, "who is prepared can prove it"
+        assert slot.certificate.pre_prepare.view == state.view, "the certificate is of the highest view"
+    if me in slot.commits:
+        assert slot.prepared, "a COMMIT implies prepared"
+        assert pre_prepare is not None, "a COMMIT implies a pre-prepare"
+        assert slot.commits[me].digest == pre_prepare.digest, "own PREPARE and COMMIT agree"
+    if slot.committed:
+        assert state.is_committed_local(slot), "committed-local implies prepared and a quorum of COMMITs"
+    if slot.certificate is not None:
+        _check_certificate(state, slot, slot.certificate)
+    assert len(slot.proposals) <= group.n, "remembered proposals are bounded"
+    if (own := slot.checkpoints.get(me)) is not None:
+        assert slot.seq <= state.executed, "a CHECKPOINT implies execution"
+        assert own.block_hash == slot.block_hash, "a CHECKPOINT names the block that was made"
+    assert slot.seq <= state.executed or slot.block_hash is None, "no block before its execution"
+    assert slot.seq <= state.low + settings.window, "h < n ≤ H"
+
+
+def _check_certificate(state: State, slot: Slot, certificate: PreparedCertificate) -> None:
+    assert certificate.pre_prepare.seq == slot.seq, "a prepared certificate is of its slot"
+    assert certificate.pre_prepare.view <= state.view, "a prepared certificate is not of a later view"
+    assert certificate.pre_prepare.proposal is None, "a prepared certificate carries no proposal"
+    assert certificate.pre_prepare.digest in slot.proposals, "who prepared a proposal can hand it to others"
+    _check_signers([replica for replica, _ in certificate.prepares], state, state.group.quorum - 1)
+
+
+def _check_signers(signers: list[int], state: State, size: int) -> None:
+    assert len(signers) == size, "a certificate has exactly the signatures that it needs"
+    assert signers == sorted(set(signers)), "the signers of a certificate are distinct and in order"
+    assert signers[-1] < state.group.n, "the signers of a certificate are members"
+
+
+def check_pool(pool: Pool) -> None:
+    """The pool's counts are those of what it holds."""
+    held, waiting = pool.pending(), pool.waiting()
+    assert pool.bytes == sum(len(tx.encoded) for tx in held), "the pool knows its size"
+    assert pool.waiting_bytes == sum(len(tx.encoded) for tx in waiting), "the pool knows the size of what waits"
+    assert {tx.id for tx in waiting} <= {tx.id for tx in held}, "what waits is pending"
+    shares = pool.shares()
+    assert sum(shares.values()) == len(held), "every pending transaction counts for its sender"
+    assert all(share > 0 for share in shares.values()), "senders without pending transactions are forgotten"
+
+
+def check_certificate_covers(certificate: CheckpointCertificate, state: State) -> None:
+    """A certificate never contradicts what was executed."""
+    if certificate.seq == state.executed:
+        assert certificate.block_hash == state.executed_hash, "a quorum and this replica made the same block"

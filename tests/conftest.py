@@ -1,0 +1,9 @@
+"""Options of the whole test suite. This directory is on the path, so that tests share `builders` and `cluster`."""
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rewrite-transcripts", action="store_true", help="write the golden transcripts anew instead of comparing"
+    )

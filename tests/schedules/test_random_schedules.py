@@ -1,0 +1,117 @@
+"""Whole groups under random faults, one schedule per seed, each ending in a time without faults.
+
+Then every transaction must be executed everywhere, exactly once, in blocks that are the same for all. A failing seed
+is a whole bug report: it belongs into `REGRESSIONS` and is never removed.
+"""
+
+import random
+
+import pytest
+from builders import tx
+from cluster import Cluster
+
+from bftledger.base.transaction import Transaction
+from bftledger.pbft import status
+
+SEEDS = range(300)
+REGRESSIONS: tuple[int, ...] = ()
+"""Seeds beyond `SEEDS` that found a defect once."""
+
+FAULTY_MS = 4_000
+HEALED_MS = 60_000
+
+
+class Schedule:
+    """What befalls a group, all of it decided by the seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(f"schedule {seed}")
+        n = self.chance.choice((4, 4, 5, 7))
+        self.cluster = Cluster(
+            n,
+            seed=seed,
+            window=self.chance.choice((4, 16)),
+            pipeline=self.chance.choice((1, 3, 8)),
+            batch_count=self.chance.choice((1, 4, 50)),
+            timeout_cap_ms=4_000,
+        )
+        for node in self.cluster.nodes:
+            node.skew = self.chance.randint(-500, 500)
+        self.submitted: list[Transaction] = []
+
+    def run(self) -> None:
+        network = self.cluster.network
+        network.loss = self.chance.choice((0, 0.02, 0.1, 0.3))
+        network.duplication = self.chance.choice((0, 0.1))
+        network.delay = self.chance.choice(((1, 1), (1, 10), (1, 100)))
+        network.in_order = self.chance.random() < 0.5
+        while self.cluster.now < FAULTY_MS:
+            self.chance.choice((self.submit, self.submit, self.submit, self.crash, self.restart, self.cut, self.heal))()
+            self.cluster.run(self.chance.choice((0, 5, 50, 300)))
+        self.recover()
+
+    def submit(self) -> None:
+        for _ in range(self.chance.choice((1, 3))):
+            transaction = tx(f"transaction {len(self.submitted)}")
+            self.submitted.append(transaction)
+            self.cluster.submit(self.chance.randrange(self.cluster.group.n), transaction)
+
+    def crash(self) -> None:
+        down = self.cluster.group.n - len(self.cluster.up)
+        if down < self.cluster.group.f:
+            self.cluster.crash(self.chance.choice(self.cluster.up).id)
+
+    def restart(self) -> None:
+        down = [node.id for node in self.cluster.nodes if node.replica is None]
+        if down:
+            self.cluster.start(self.chance.choice(down))
+
+    def cut(self) -> None:
+        members = list(self.cluster.group.replicas)
+        self.chance.shuffle(members)
+        size = self.chance.randint(1, len(members) - 1)
+        self.cluster.network.partition(members[:size], members[size:])
+        if self.chance.random() < 0.3:  # one-way
+            self.cluster.network.cut = {(a, b) for a, b in self.cluster.network.cut if a in members[:size]}
+
+    def heal(self) -> None:
+        self.cluster.network.cut.clear()
+
+    def recover(self) -> None:
+        """No faults from here on; clients submit again what no replica holds any more."""
+        self.heal()
+        self.cluster.network.loss = 0
+        self.cluster.network.delay = (1, 5)
+        for node in self.cluster.nodes:
+            if node.replica is None:
+                self.cluster.start(node.id)
+        for transaction in self.submitted:
+            if not any(self._holds(node, transaction) for node in self.cluster.nodes):
+                self.cluster.submit(self.chance.randrange(self.cluster.group.n), transaction)
+
+    @staticmethod
+    def _holds(node: object, transaction: Transaction) -> bool:
+        return transaction.id in node.store.ledger or transaction.id in node.state.pool  # type: ignore[attr-defined]
+
+
+def is_settled(cluster: Cluster) -> bool:
+    """Whether every replica knows that everything is final, and rests."""
+    newest = len(cluster.chain) - 1
+    return all(
+        node.state.executed == node.state.low == newest and not status.is_unfinished(node.state)
+        for node in cluster.nodes
+    )
+
+
+@pytest.mark.parametrize("seed", [*SEEDS, *REGRESSIONS])
+def test_after_the_faults_everything_is_executed_everywhere_exactly_once(seed: int) -> None:
+    schedule = Schedule(seed)
+    cluster = schedule.cluster
+
+    schedule.run()
+    executed = cluster.run(HEALED_MS, lambda: cluster.have_executed(*schedule.submitted))
+    settled = cluster.run(5_000, lambda: is_settled(cluster))
+
+    assert executed
+    assert settled
+    assert all(node.store.hashes == cluster.chain for node in cluster.nodes)
