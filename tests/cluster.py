@@ -9,9 +9,10 @@ import heapq
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from builders import FAST, GENESIS, GENESIS_BLOCK, NOW, Keys
+from tests.builders import FAST, GENESIS, GENESIS_BLOCK, NOW, Keys
 
 from bftledger.base import cbor
 from bftledger.base.crypto import tagged_hash
@@ -242,7 +243,7 @@ class Cluster:
                 assert after > 0, "no timer fires at once, or time would stand still"
                 self._order += 1
                 node.timers[type(timer)] = (timer, self._order)
-                self._at(self.now + after, lambda token=self._order: self._fire(node, type(timer), token))
+                self._at(self.now + after, partial(self._fire, node, type(timer), self._order))
             case fx.StopTimer(kind):
                 node.timers.pop(kind, None)
             case fx.Deliver(seq, proposal):
@@ -343,21 +344,24 @@ class Cluster:
             arrival = self.now + self.random.randint(*network.delay)
             if network.in_order:
                 arrival = self._arrival[source, to] = max(arrival, self._arrival.get((source, to), 0))
-            self._at(arrival, lambda: self.arrive(to, frame))
+            self._at(arrival, partial(self.arrive, to, frame))
 
     def arrive(self, to: int, frame: bytes) -> None:
         """A frame comes in at a replica, if that is up."""
         node = self.nodes[to]
-        if node.replica is None or node.door is None:
+        replica, door = node.replica, node.door
+        if replica is None or door is None:
             return
         try:
-            message = node.door.authenticate(frame, lambda message: node.replica.refusal(message) is None)
+            message = door.authenticate(frame, lambda message: replica.refusal(message) is None)
         except BftLedgerError as error:
             raise AssertionError(f"an honest replica's frame was refused: {error}") from error
         if message is None:
             return
         if isinstance(message, messages.Relay):
-            message = replace(message, transactions=tuple(tx for tx in message.transactions if self._is_fresh(node, tx)))
+            message = replace(
+                message, transactions=tuple(tx for tx in message.transactions if self._is_fresh(node, tx))
+            )
         self.step(node, ev.Received(message))
 
     def _at(self, time: int, action: Callable[[], None]) -> None:

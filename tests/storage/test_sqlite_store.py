@@ -261,7 +261,7 @@ def test_a_full_disk_stops_the_store_and_keeps_what_was_committed(disk: Disk) ->
 
 
 def test_a_commit_that_another_writer_prevents_is_a_store_error(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bftledger.storage.sqlite._BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("bftledger.storage.database._BUSY_SECONDS", 0.01)
     store = disk.open()
     with closing(sqlite3.connect(disk.path, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")

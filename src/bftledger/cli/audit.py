@@ -24,7 +24,8 @@ def register(app: typer.Typer) -> None:
             "bftledger audit",
             "bftledger --home G audit",
             "bftledger --home G audit backup/replica-0 backup/replica-1/ledger.db",
-        )
+        ),
+        short_help="Checks whole ledgers.",
     )(audit)
 
 
@@ -82,7 +83,7 @@ def stores_of(home: Home) -> list[tuple[Path, ReplicaId | None]]:
 def audit_stores(
     genesis: Genesis, stores: Sequence[tuple[Path, ReplicaId | None]]
 ) -> tuple[list[AuditReport], list[Problem]]:
-    """A report on each store, and all problems, those between stores included. Raises `StoreError` for a missing one."""
+    """A report on each store, and all problems, also those between stores. Raises `StoreError` if one is missing."""
     machine = load_machine(genesis.app, genesis.app_params)
     reports = [audit_store(path, genesis, Ed25519Verifier(), machine, owner) for path, owner in stores]
     problems = [problem for report in reports for problem in report.problems]

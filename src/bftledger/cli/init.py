@@ -26,7 +26,8 @@ def register(app: typer.Typer) -> None:
             "bftledger --home G init --config configs/local-4.toml",
             "bftledger --home G key new bank --insecure",
             "bftledger --home G init --app accounts --param issuers='[\"key:bank\"]'",
-        )
+        ),
+        short_help="Makes a group.",
     )(init)
 
 
@@ -36,7 +37,7 @@ def init(
         typer.Option(
             "--replicas",
             metavar="N",
-            help=f"How many, {MIN_REPLICAS} to {MAX_REPLICAS}; 3f+1 of them bear f faulty ones.  [default: {MIN_REPLICAS}]",
+            help=f"{MIN_REPLICAS} to {MAX_REPLICAS}; 3f+1 of them bear f faulty ones.  [default: {MIN_REPLICAS}]",
         ),
     ] = None,
     app: Annotated[

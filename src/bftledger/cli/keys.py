@@ -36,8 +36,8 @@ def new(
 ) -> None:
     """Makes a client key, encrypted with a passphrase.
 
-    The passphrase is asked for twice, or taken from BFTLEDGER_PASSPHRASE. It cannot be recovered. The home need not hold
-    a group yet.
+    The passphrase is asked for twice, or taken from BFTLEDGER_PASSPHRASE. It cannot be recovered. The home need not
+    hold a group yet.
     """
     directory = Home(home).client_keys_path
     check_key_name(name)

@@ -31,17 +31,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
-        "bftledger demo                         see it work, in a minute",
-        "bftledger up --detach                  make a group of four and start it",
+        "bftledger demo                    see it work",
+        "bftledger up --detach             make and start a group",
         "bftledger key new alice --insecure",
         "bftledger submit put color blue",
         "bftledger get color",
-        "bftledger receipt ID -o r.cbor         a proof of it, and",
-        "bftledger verify r.cbor                how anyone checks it, offline",
+        "bftledger receipt ID -o r.cbor    a proof of it, and",
+        "bftledger verify r.cbor           how anyone checks it",
         "bftledger down",
-        "",
-        "Exit status: 0 if what was asked happened, 1 if not, 2 for a command",
-        "line that makes no sense, 3 if a transaction's fate is not known yet.",
     ),
 )
 
@@ -64,7 +61,10 @@ def _bftledger(
     """A Byzantine-fault-tolerant ledger: a group of replicas that agree on one order of signed transactions.
 
     A group lives in a home, a directory that one command makes. Its replicas are processes, on one machine or on many;
-    a third of them, less one, may lie or fail, and nothing that was acknowledged is lost or changed.
+    fewer than a third of them may lie or fail, and nothing that was acknowledged is lost or changed.
+
+    Exit status: 0 if what was asked happened, 1 if not, 2 for a command line that makes no sense, 3 if a transaction's
+    fate is not known yet.
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

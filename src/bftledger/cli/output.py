@@ -128,7 +128,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) ->
 
 
 def shown(value: object) -> str:
-    """A value for people: yes and no, bytes as hexadecimal digits, numbers of thousands with spaces left as they are."""
+    """A value for people: yes or no, bytes as hexadecimal digits, a path as short as it can be said."""
     match value:
         case bool():
             return "yes" if value else "no"

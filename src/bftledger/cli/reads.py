@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from enum import Enum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -23,12 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Read(str, Enum):
-    """How much a read is worth; the client's words."""
-
-    certified = "certified"
-    linearizable = "linearizable"
-    local = "local"
+Read = Literal["certified", "linearizable", "local"]
+"""How much a read is worth; the client's words."""
 
 
 def register(app: typer.Typer) -> None:
@@ -39,19 +33,25 @@ def register(app: typer.Typer) -> None:
         "bftledger get color --json | jq -r .result.value",
         "bftledger get total                    (application accounts)",
     )
-    app.command("get", epilog=get_epilog)(get)
+    app.command("get", epilog=get_epilog, short_help="Reads the state, with proof.")(get)
     app.command("query", epilog=get_epilog, hidden=True)(get)
-    app.command(epilog=examples("bftledger tx 0193c5...e0", "bftledger tx 0193c5...e0 --json | jq -r .state"))(tx)
+    app.command(
+        epilog=examples("bftledger tx 0193c5...e0", "bftledger tx 0193c5...e0 --json | jq -r .state"),
+        short_help="Shows what became of a transaction.",
+    )(tx)
     app.command(epilog=examples("bftledger block 7", "bftledger block 7 --json | jq '.transactions[].operation'"))(
         block
     )
-    app.command(epilog=examples("bftledger blocks", "bftledger blocks --count 100 --json"))(blocks)
+    app.command(
+        epilog=examples("bftledger blocks", "bftledger blocks --count 100 --json"),
+        short_help="Shows the newest blocks.",
+    )(blocks)
 
 
 def get(
     words: Annotated[
         list[str],
-        typer.Argument(metavar="WORDS...", help="The question in the application's words.", show_default=False),
+        typer.Argument(metavar="WORDS", help="The question in the application's words.", show_default=False),
     ],
     read: Annotated[
         Read,
@@ -60,7 +60,7 @@ def get(
             help="certified: proven, as of a block that is named. linearizable: also no older than anything "
             "acknowledged before. local: what one replica says.",
         ),
-    ] = Read.certified,
+    ] = "certified",
     timeout: TimeoutOption = 10.0,
     home: HomeOption = NO_HOME,
     json: JsonOption = False,
@@ -71,7 +71,7 @@ def get(
     """
 
     async def ask(client: "AsyncClient") -> tuple["Reading", dict[str, Any]]:
-        reading = await client.query(*words, read=read.value, timeout=timeout)
+        reading = await client.query(*words, read=read, timeout=timeout)
         return reading, client.show(reading)
 
     reading, shown = _ask(Home.open(home), ask)
@@ -81,7 +81,7 @@ def get(
         output.emit(
             {
                 "result": shown,
-                "read": read.value,
+                "read": read,
                 "as_of_height": reading.height,
                 "as_of_ms": proof.header.time if proof else None,
                 "signers": signers,

@@ -20,14 +20,16 @@ from bftledger.ledger.receipt import MAX_RECEIPT_BYTES, Receipt, verify_receipt
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command(
-        epilog=examples("bftledger receipt 0193c5...e0 -o r.cbor", "bftledger receipt 0193c5...e0 -o - | sha256sum")
+        epilog=examples("bftledger receipt 0193c5...e0 -o r.cbor", "bftledger receipt 0193c5...e0 -o - | sha256sum"),
+        short_help="Fetches a transaction's receipt.",
     )(receipt)
     app.command(
         epilog=examples(
             "bftledger verify r.cbor",
             "bftledger verify r.cbor --genesis genesis.json",
             "bftledger verify r.cbor --json | jq .signers",
-        )
+        ),
+        short_help="Checks a receipt, offline.",
     )(verify)
 
 

@@ -11,7 +11,8 @@ from bftledger.home.home import Home
 def register(app: typer.Typer) -> None:
     """Adds the command."""
     app.command(
-        epilog=examples("bftledger --home G replica --id 0", "ExecStart=bftledger --home /srv/ledger replica --id 2")
+        epilog=examples("bftledger --home G replica --id 0", "ExecStart=bftledger --home /srv/ledger replica --id 2"),
+        short_help="Runs one replica in the foreground.",
     )(replica)
 
 

@@ -19,7 +19,10 @@ COLUMNS = ("replica", "pid", "state", "view", "height", "lag", "pending", "up")
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command(epilog=examples("bftledger status", "bftledger status --json | jq '.replicas[].height'"))(status)
+    app.command(
+        epilog=examples("bftledger status", "bftledger status --json | jq '.replicas[].height'"),
+        short_help="Shows how each replica is.",
+    )(status)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,8 @@ def register(app: typer.Typer) -> None:
             "bftledger submit --receipt r.cbor -- put balance -5",
             "bftledger submit - < operations.txt     one per line, quoted as in a shell",
             "bftledger submit put a 1 --json | jq -r .tx",
-        )
+        ),
+        short_help="Signs and submits transactions.",
     )(submit)
 
 
@@ -47,7 +48,7 @@ def submit(
     words: Annotated[
         list[str],
         typer.Argument(
-            metavar="WORDS...",
+            metavar="WORDS",
             help="The operation in the application's words; - reads many from standard input.",
             show_default=False,
         ),
@@ -165,7 +166,8 @@ async def _begin_all(client: "AsyncClient", waiting: "asyncio.Queue[asyncio.Task
             try:
                 operation = shlex.split(line.decode("utf-8", "surrogateescape"), comments=True)
                 if operation:
-                    await waiting.put(asyncio.create_task(client.submit(*operation)))
+                    transaction = client.make_transaction(*operation)
+                    await waiting.put(asyncio.create_task(client.submit_transaction(transaction)))
             except (ValueError, OperatorError) as error:
                 raise OperatorError(f"line {number}: {error}") from None
     finally:

@@ -41,9 +41,10 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             "bftledger up                       shown live, until Ctrl-C",
             "bftledger --home G up --detach     returns when it is ready",
-        )
+        ),
+        short_help="Starts the group and shows it live.",
     )(up)
-    app.command(epilog=examples("bftledger down"))(down)
+    app.command(epilog=examples("bftledger down"), short_help="Stops the group.")(down)
 
 
 def up(

@@ -9,7 +9,8 @@ programs without an event loop, and to several of their threads. What is sent to
 decided by `ledger.session`, without any I/O.
 """
 
-from bftledger.client.client import AsyncClient, Reading
+from bftledger.client.client import AsyncClient
+from bftledger.client.reader import Reader, Reading
 from bftledger.client.sync import Client
 from bftledger.ledger.outcome import NoAnswer, NoQuorum, NotCommitted, NotFound, Outcome, State
 
@@ -21,6 +22,7 @@ __all__ = [
     "NotCommitted",
     "NotFound",
     "Outcome",
+    "Reader",
     "Reading",
     "State",
 ]

@@ -26,6 +26,8 @@ class Conversation:
         self._connection: ClientConnection | None = None
         self._receiver: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._outbox: Final[list[Send]] = []
+        self._flush_soon: asyncio.Handle | None = None
 
     def open(self) -> None:
         """Connects. Raises `OperatorError` for an address that cannot be one."""
@@ -39,6 +41,8 @@ class Conversation:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._flush_soon is not None:
+            self._flush_soon.cancel()
         if self._connection is not None:
             self._connection.close()
         if self._receiver is not None:
@@ -72,16 +76,25 @@ class Conversation:
                 await asyncio.sleep(0)
 
     def _perform(self, actions: list[Action]) -> None:
-        connection = self._connection
-        assert connection is not None, "there is nothing to do before there is a connection"
         for action in actions:
             if isinstance(action, Send):
-                connection.send(*action)
+                self._outbox.append(action)
             else:
                 future = self._waiting.get(action.request_id)
                 if future is not None and not future.done():
                     future.set_result(action.answer)
+        if self._outbox and self._flush_soon is None:
+            # What all tasks of this turn of the loop have to send goes together: ZeroMQ's thread then wakes up once.
+            self._flush_soon = asyncio.get_running_loop().call_soon(self._flush)
         self._set_timer()
+
+    def _flush(self) -> None:
+        self._flush_soon = None
+        connection = self._connection
+        assert connection is not None, "there is nothing to send before there is a connection"
+        for replica, frame in self._outbox:
+            connection.send(replica, frame)
+        self._outbox.clear()
 
     def _set_timer(self) -> None:
         due = self._session.due

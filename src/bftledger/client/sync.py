@@ -14,11 +14,11 @@ from bftledger.base.crypto import Signer
 from bftledger.base.genesis import Genesis
 from bftledger.base.ids import ReplicaId, Seq, TxId
 from bftledger.base.transaction import Transaction
-from bftledger.client.client import (
+from bftledger.client.client import AsyncClient
+from bftledger.client.reader import (
     DEFAULT_PATIENCE_S,
     DEFAULT_STATUS_TIMEOUT_S,
     DEFAULT_TIMEOUT_S,
-    AsyncClient,
     Read,
     Reading,
 )
@@ -44,7 +44,7 @@ class Client:
         patience: float = DEFAULT_PATIENCE_S,
         machine: StateMachine | None = None,
     ) -> None:
-        self._start(AsyncClient(genesis, addresses, signer, timeout=timeout, patience=patience, machine=machine))
+        self._hold(AsyncClient(genesis, addresses, signer, timeout=timeout, patience=patience, machine=machine))
 
     @classmethod
     def open(
@@ -57,19 +57,20 @@ class Client:
     ) -> Self:
         """A client of the group whose home is this directory; `key` names the client key that signs."""
         client = cls.__new__(cls)
-        client._start(AsyncClient.open(home, key, passphrase=passphrase, timeout=timeout))
+        client._hold(AsyncClient.open(home, key, passphrase=passphrase, timeout=timeout))
         return client
 
-    def _start(self, client: AsyncClient) -> None:
+    def _hold(self, client: AsyncClient) -> None:
         self._client = client
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="bftledger-client", daemon=True)
         self._lock = threading.Lock()
-        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        if self._closed or self._thread.is_alive():
+        if self._thread is not None:
             raise RuntimeError("a client is opened once")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="bftledger-client", daemon=True)
         self._thread.start()
         try:
             self._wait(self._client.__aenter__())
@@ -82,16 +83,15 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Ends the connection and the thread; who still waits for an answer gets ConnectionError. Idempotent."""
+        """Ends the connection and the thread; who still waits gets ConnectionError. May be called twice."""
         with self._lock:
-            if self._closed:
-                return
-            self._closed = True  # from here on nothing more is put on the loop
-        if self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-        self._loop.close()
+            loop, self._loop = self._loop, None  # from here on nothing more is put on it
+        if loop is None or self._thread is None:
+            return
+        asyncio.run_coroutine_threadsafe(self._end(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        self._thread.join()
+        loop.close()
 
     @property
     def genesis(self) -> Genesis:
@@ -156,7 +156,7 @@ class Client:
 
     def _wait(self, coroutine: Coroutine[Any, Any, A]) -> A:
         with self._lock:
-            if self._closed or not self._thread.is_alive():
+            if self._loop is None:
                 coroutine.close()
                 raise RuntimeError("the client is not open: use it in a `with` block")
             future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)

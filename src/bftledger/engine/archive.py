@@ -66,12 +66,15 @@ class Archive:
 
     # ── transactions ──
 
-    def receipt(self, place: Place) -> Receipt | None:
-        """The proof of what became of a transaction, or None while no certificate proves its block."""
+    def receipt(self, place: Place, block: Block | None = None) -> Receipt | None:
+        """The proof of what became of a transaction, or None while no certificate proves its block.
+
+        `block`: the one at `place`, if it is at hand.
+        """
         certificate = self.proof_from(place.height)
         if certificate is None:
             return None
-        block = self.block(place.height)
+        block = block or self.block(place.height)
         later, path = None, b""
         if certificate.seq > place.height:
             later = self.header(certificate.seq)

@@ -6,6 +6,7 @@ makes them true. What clients can make grow is bounded: transactions in the core
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final, assert_never
 
 from bftledger import __version__
@@ -99,6 +100,11 @@ class Desk:
     def on_installed(self) -> None:
         """Blocks of others were executed, and the core knows it."""
         self._answers += self.submissions.on_installed()
+
+    def on_withdrawn(self, tx_ids: Iterable[TxId]) -> None:
+        """The core gave up pending transactions that no later block will hold."""
+        self._answers += self.submissions.on_withdrawn(tx_ids)
+        self._is_unsettled = True
 
     def on_certificate(self) -> None:
         """A block is certified."""

@@ -50,7 +50,7 @@ from bftledger.pbft.events import (
 )
 from bftledger.pbft.messages import Blocks, CheckpointCertificate, Message, Proposal, Relay
 from bftledger.pbft.replica import Replica
-from bftledger.pbft.settings import Settings
+from bftledger.pbft.settings import ANY_SETTINGS, Settings
 from bftledger.pbft.timers import Timer
 from bftledger.storage.recall import recall_certificate, recall_votes
 from bftledger.storage.store import Store, Vote
@@ -95,11 +95,12 @@ class Engine:
         self.ledger = open_ledger(genesis, machine, store)
         self.door = Authenticator(genesis.group, verifier, settings)
         self.replica = Replica(me, genesis.group, signer, settings, genesis_block=genesis_block_hash(self.ledger))
+        recall = Authenticator(genesis.group, verifier, ANY_SETTINGS)
         self.replica.recover(
-            recall_votes(store, self.door),
+            recall_votes(store, recall),
             executed=self.ledger.tip.height,
             executed_hash=self.ledger.tip.hash,
-            certificate=recall_certificate(store, self.door),
+            certificate=recall_certificate(store, recall),
         )
         self.desk = Desk(genesis=genesis, store=store, ledger=self.ledger, replica=self.replica, door=self.door)
         self.ignored: Counter[Ignored] = Counter()
@@ -110,6 +111,7 @@ class Engine:
         self._discard = Seq(0)
         self._reads = 0
         self._has_promised = False
+        self._halted: Halted | None = None
 
     # ── input ──
 
@@ -137,23 +139,29 @@ class Engine:
         self.desk.on_frame(route, frame, now)
 
     def on_timer(self, timer: Timer, now: Millis) -> None:
-        """A timer ran out that an earlier round started."""
+        """A timer ran out that an earlier round started; nothing, if this round has stopped it or started it anew."""
+        if any(_timer_class(effect) is type(timer) for effect in self._round.timers):
+            self.ignored[Ignored.STALE_TIMER] += 1
+            return
         self._step(TimerFired(timer), now)
 
     def end_round(self, now: Millis) -> Round:
         """Makes the round durable and returns what it wants done.
 
-        Raises `StoreError` if the medium fails and `Halted` if the replica must not go on: nothing may be sent then.
+        Raises `StoreError` if the medium fails and `Halted` if the replica must not go on: nothing may be sent then,
+        and no later round makes up for it.
         """
+        if self._halted is not None:
+            raise self._halted
         submitted = self.desk.take_submitted(now)
         if submitted:
             self._step(Submitted(submitted), now)
         if self._has_promised:
-            self._has_promised = False
             if self._discard:
                 self.store.discard_votes(self._discard)
                 self._discard = Seq(0)
             self.store.commit()
+            self._has_promised = False
         finished, self._round = self._round, Round()
         self._reads = 0
         finished.to_clients += self.desk.take_answers()
@@ -193,6 +201,8 @@ class Engine:
             effects = self.replica.step(event, now)
             if isinstance(event, Installed):
                 self.desk.on_installed()
+            elif isinstance(event, Withdrawn):
+                self.desk.on_withdrawn(event.transactions)
             for effect in effects:
                 answer = self._perform(effect)
                 if answer is not None:
@@ -230,7 +240,7 @@ class Engine:
             case Ignore(reason):
                 self.ignored[reason] += 1
             case Halt(reason):
-                raise Halted(reason)
+                raise self._halt(reason)
             case _:
                 assert_never(effect)
         return None
@@ -241,6 +251,10 @@ class Engine:
         time = self.ledger.tip.time
         settled = tuple(tx.id for tx in transactions if tx.id in known or tx.expires < time)
         return Withdrawn(settled) if settled else None
+
+    def _halt(self, reason: str) -> Halted:
+        self._halted = Halted(reason)
+        return self._halted
 
     # ── blocks ──
 
@@ -256,7 +270,7 @@ class Engine:
         self.store.save_block(self.ledger.rows(executed))
 
     def _install(self, message: Blocks) -> Event:
-        """Checks and executes fetched blocks. A chunk that fails half-way leaves the good part installed."""
+        """Checks and executes fetched blocks."""
         try:
             blocks = verify_segment(self.ledger.tip, message.blocks, message.headers, message.certificate)
         except (BadProof, Malformed) as error:
@@ -267,7 +281,7 @@ class Engine:
             try:
                 executed = self.ledger.executor.replay(block)
             except BadProof as error:
-                raise Halted(f"{error}, though a quorum certified it: this replica differs from it") from None
+                raise self._halt(f"{error}, though a quorum certified it: this replica differs from it") from None
             self._save_block(executed)
             self.desk.on_executed(executed)
             transactions += executed.ids
@@ -277,8 +291,10 @@ class Engine:
     def _read(self, to: ReplicaId, first: Seq) -> Event | None:
         """Blocks from `first` on, as many as one answer may have, and headers up to the next certified block."""
         self._reads += 1
+        if self._reads > READS_PER_ROUND:
+            return None
         blocks = self.store.blocks(first, BLOCKS_PER_ANSWER, BYTES_PER_ANSWER)
-        if not blocks or self._reads > READS_PER_ROUND:
+        if not blocks:
             return None
         last = Seq(first + len(blocks) - 1)
         certified = self.store.next_certified(last)
@@ -288,3 +304,7 @@ class Engine:
         assert certificate is not None, "next_certified names a certified height"
         headers = self.store.headers(Seq(last + 1), certified)
         return BlocksRead(to, first, tuple(blocks), tuple(headers), certificate)
+
+
+def _timer_class(effect: StartTimer | StopTimer) -> type[Timer]:
+    return effect.timer if isinstance(effect, StopTimer) else type(effect.timer)

@@ -12,6 +12,7 @@ from bftledger.ledger.block import Header
 from bftledger.ledger.chain import decode_at
 from bftledger.ledger.executor import Executed, Executor, execute_genesis
 from bftledger.ledger.history import History
+from bftledger.storage.recall import recall_history
 from bftledger.storage.store import BlockRows, HistoryNode, Store
 
 
@@ -66,7 +67,7 @@ def open_ledger(genesis: Genesis, machine: StateMachine, store: Store) -> Ledger
         if tip.hash != store.block_hash(height):
             raise StoreError(f"{store.name}: blocks, height {height}: has another hash than stored; restore the store")
         state = AuthenticatedMap(store.state_rows())
-        history = History.load(height + 1, store.history_node)
+        history = recall_history(store, tip)
     try:
         executor = Executor(genesis, machine, state, store.contains, history, tip)
     except (BadProof, Malformed) as error:

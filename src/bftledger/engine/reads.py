@@ -1,6 +1,6 @@
 """Reads that wait: for a height that is not executed yet, or for the certificate that proves an answer."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -32,7 +32,7 @@ class Reads:
     def __init__(self, ledger: Ledger, archive: Archive) -> None:
         self._ledger = ledger
         self._archive = archive
-        self._ahead: list[tuple[Waiter, Query | AskHeight]] = []
+        self._ahead: deque[tuple[Waiter, Query | AskHeight]] = deque()
         self._queries: dict[Seq, list[tuple[Waiter, bytes, _Proven]]] = defaultdict(list)
         self._heights: list[tuple[Waiter, Seq]] = []
         self._waiting = 0
@@ -49,24 +49,29 @@ class Reads:
                 self._ledger.executor.machine.query_key(request.args)
             except Rejected as error:
                 return [(waiter.route, Refused(request_id=waiter.request_id, code=error.code, reason=error.reason))]
-        if self._waiting >= MAX_WAITING:
-            return [(waiter.route, Busy(request_id=waiter.request_id, retry_ms=RETRY_MS))]
-        self._waiting += 1
+        if self._waiting < MAX_WAITING:
+            self._waiting += 1
+            busy = []
+        elif self._ahead:  # who waits for a height that may never come makes room, or such waiters could take it all
+            busy = [_busy(self._ahead.popleft()[0])]
+        else:
+            return [_busy(waiter)]
         if request.minimum > self._archive.height:
             self._ahead.append((waiter, request))
-            return ()
-        return self._begin(waiter, request)
+            return busy
+        return [*busy, *self._begin(waiter, request)]
 
     def settle(self) -> Iterable[Answer]:
         """Answers what the blocks and certificates of this round have made answerable."""
         answers: list[Answer] = []
-        ahead, self._ahead = self._ahead, []
+        ahead, self._ahead = self._ahead, deque()
         for waiter, request in ahead:
             if request.minimum > self._archive.height:
                 self._ahead.append((waiter, request))
             else:
                 answers += self._begin(waiter, request)
-        for height in sorted(self._queries):
+        while self._queries:
+            height = min(self._queries)
             certificate = self._archive.proof_from(height)
             if certificate is None:
                 break
@@ -113,3 +118,7 @@ class Reads:
     def _done(self, waiter: Waiter, value: bytes | None, height: Seq, proof: ReadProof | None) -> Answer:
         self._waiting -= 1
         return waiter.route, QueryReply(request_id=waiter.request_id, value=value, height=height, proof=proof)
+
+
+def _busy(waiter: Waiter) -> Answer:
+    return waiter.route, Busy(request_id=waiter.request_id, retry_ms=RETRY_MS)

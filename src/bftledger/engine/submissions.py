@@ -144,6 +144,19 @@ class Submissions:
             for waiter in self._release(tx_id)
         ]
 
+    def on_withdrawn(self, tx_ids: Iterable[TxId]) -> Iterable[Answer]:
+        """These are in the ledger already, or expired unordered."""
+        answers: list[Answer] = []
+        for tx_id in tx_ids:
+            waiters = self._release(tx_id)
+            place = self._archive.place(tx_id) if waiters else None
+            for waiter in waiters:
+                if place is not None:
+                    answers += self._await_certificate(waiter, tx_id, place)
+                else:
+                    answers.append((waiter.route, self._archive.expired(waiter.request_id, tx_id)))
+        return answers
+
     def settle(self) -> Iterable[Answer]:
         """Answers those whose blocks are certified by now: one answer for each connection and block."""
         answers: list[Answer] = []
@@ -155,7 +168,7 @@ class Submissions:
             block = self._blocks.pop(height, None) or self._archive.block(height)
             self._waiting -= len(decided)
             if certificate.seq > height:  # proven only through a later block: each needs a receipt of its own
-                answers += [self._receipt(waiter, Place(height, index)) for waiter, _, index in decided]
+                answers += [self._receipt(waiter, Place(height, index), block) for waiter, _, index in decided]
                 continue
             by_route: dict[bytes, list[tuple[int, TxId, int]]] = defaultdict(list)
             for waiter, tx_id, index in decided:
@@ -165,8 +178,8 @@ class Submissions:
                     answers.append((route, committed(block, certificate, places[start : start + ITEMS_PER_ANSWER])))
         return answers
 
-    def _receipt(self, waiter: Waiter, place: Place) -> Answer:
-        receipt = self._archive.receipt(place)
+    def _receipt(self, waiter: Waiter, place: Place, block: Block) -> Answer:
+        receipt = self._archive.receipt(place, block)
         assert receipt is not None, "a certificate proves the block"
         return waiter.route, ReceiptReply(request_id=waiter.request_id, receipt=receipt.encode())
 

@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Final
 
 from bftledger.apps.machine import Result, StateMachine
-from bftledger.apps.map_proof import verify_map_proof
 from bftledger.apps.state import AuthenticatedMap
 from bftledger.base.crypto import Verifier
 from bftledger.base.errors import BadProof
@@ -59,7 +58,12 @@ class Evidence:
     @cached_property
     def genesis_block(self) -> Block:
         """Block 0, which every member makes for itself."""
-        return execute_genesis(self.genesis, self._machine, AuthenticatedMap(), History.empty()).block
+        return self._at_genesis[0]
+
+    @cached_property
+    def _at_genesis(self) -> tuple[Block, AuthenticatedMap]:
+        state = AuthenticatedMap()
+        return execute_genesis(self.genesis, self._machine, state, History.empty()).block, state
 
     def header(self, header: Header, certificate: CheckpointCertificate | None) -> Header:
         """The header, if a quorum certified it or it is the genesis block's."""
@@ -99,20 +103,19 @@ class Evidence:
 
     def read(self, reply: QueryReply, key: bytes, minimum: Seq) -> QueryReply:
         """The reply, if it proves what `key` held at a certified height of at least `minimum`."""
-        proof = reply.proof
-        if proof is None or proof.header.height > 0:
+        if reply.height > 0 or minimum > 0:
             verify_read(reply, key, minimum, self.genesis, self._verifier)
-            return reply
-        if reply.height != 0 or minimum > 0:
-            raise BadProof(f"the answer is about block 0, not {minimum} or later")
-        verify_map_proof(self.header(proof.header, None).state_root, key, reply.value, proof.map_proof)
+        elif reply.value != self._at_genesis[1].get(key):
+            raise BadProof("the state of the genesis block is another one")
         return reply
 
-    def height(self, reply: HeightReply, minimum: Seq) -> Header:
-        """The reply's header, if it is certified, or the genesis block's, and at `minimum` or above."""
-        if reply.header.height == 0 and minimum == 0:
-            return self.header(reply.header, None)
-        return verify_height(reply, minimum, self.genesis, self._verifier)
+    def height(self, reply: HeightReply | BlockReply, minimum: Seq) -> Header:
+        """The reply's header, if it is certified and at `minimum` or above; of the genesis block, the block comes."""
+        if isinstance(reply, HeightReply):
+            return verify_height(reply, minimum, self.genesis, self._verifier)
+        if minimum > 0 or reply.block != self.genesis_block.encoded:
+            raise BadProof("it is not the genesis block of this group, or another one was asked for")
+        return self.genesis_block.header
 
     def block(self, reply: BlockReply, height: Seq) -> Block:
         """The block of `height`, if it is certified."""
@@ -127,17 +130,29 @@ class Evidence:
             raise BadProof(f"it is not the block {height} that block {height + 1} names")
         return block
 
-    def blocks(self, reply: BlocksReply, count: int) -> tuple[Header, ...]:
-        """At most `count` headers, the newest first: certified, each named by the one before it, and no gap."""
+    def blocks(self, reply: BlocksReply, count: int) -> tuple[Header, ...] | None:
+        """At most `count` headers, the newest first, without a gap: certified. None if the newest is not yet."""
         headers = reply.headers
         if not headers:
             raise BadProof("there is always a block, but no header came")
         if len(headers) != min(count, headers[0].height + 1):
             raise BadProof(f"{len(headers)} headers from block {headers[0].height} down are not what was asked for")
+        if reply.certificate is None and headers[0].height > 0:
+            return None
         self.header(headers[0], reply.certificate)
-        for later, earlier in pairwise(headers):
-            verify_link(earlier, later)
-        return headers
+        return _linked(headers)
+
+    def blocks_below(self, reply: BlocksReply, certified: Header) -> tuple[Header, ...] | None:
+        """Those headers of the reply that end in this one, the newest first; None if it is not among them."""
+        if certified not in reply.headers:
+            return None
+        return _linked(reply.headers[reply.headers.index(certified) :])
+
+
+def _linked(headers: tuple[Header, ...]) -> tuple[Header, ...]:
+    for later, earlier in pairwise(headers):
+        verify_link(earlier, later)
+    return headers
 
 
 def _block_at(reply: BlockReply, height: Seq) -> Block:

@@ -36,11 +36,11 @@ class State(Enum):
 
     @property
     def final(self) -> bool:
-        """Whether asking again would give the same answer."""
+        """Whether it can never change. A refused transaction might still be ordered if somebody took it before."""
         return self in _FINAL
 
 
-_FINAL: Final = frozenset({State.COMMITTED, State.REJECTED, State.EXPIRED, State.REFUSED})
+_FINAL: Final = frozenset({State.COMMITTED, State.REJECTED, State.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

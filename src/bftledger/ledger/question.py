@@ -29,9 +29,10 @@ class Answers(Generic[A]):
 
 
 class Question(Asking[Answers[A]]):
-    """Ends when `needed` replicas have answered, when f+1 have no answer, or at its time-out with what there is.
+    """Ends when `needed` replicas have answered, when a quorum has no answer, or at its time-out with what there is.
 
-    One that needs a single answer asks one replica first, others ask all.
+    Of whatever was acknowledged, every quorum has a correct replica that can answer for it. A question that needs one
+    answer asks one replica first, others ask all.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Question(Asking[Answers[A]]):
         match reply:
             case ErrorReply(text=text) | Refused(reason=text):
                 self._refusals[replica] = text
-                if len(self._refusals) >= self.group.weak_quorum:
+                if len(self._refusals) >= self.group.quorum:
                     self.answer = self._give_up()
                 return self._turn_to_all(now)
         answer = self._judge(replica, reply)

@@ -57,7 +57,6 @@ from bftledger.pbft.settings import Settings
 from bftledger.pbft.state import State
 from bftledger.pbft.timers import BatchTimer, NewViewTimer, RequestTimer, StatusTimer, Timer
 
-
 RELAYED: Final = 64
 """So many of the oldest pending transactions are passed on when the oldest is not ordered in time."""
 
@@ -130,6 +129,7 @@ class Replica:
         effects += self._accept_announced()
         effects += normal.deliver(self.state)
         effects += normal.propose(self.state, now)
+        effects += transfer.follow(self.state)
         effects += self._watch_oldest()
         effects += status.hasten(self.state)
         return tuple(effects)
@@ -138,6 +138,7 @@ class Replica:
         state = self.state
         match event:
             case Received(message):
+                self._hear(message.replica)
                 return self.refusal(message) or self._on_message(message, now)
             case Submitted(transactions):
                 return self._on_submitted(transactions)
@@ -181,10 +182,7 @@ class Replica:
                     state.pool.admit(tx)
                 return []
             case Stable():
-                effects = checkpoint.adopt(state, message.certificate)
-                if state.lagging and state.fetch is None:
-                    effects += transfer.fetch_blocks(state, message.replica)
-                return effects
+                return checkpoint.adopt(state, message.certificate)
             case FetchProposal():
                 return transfer.on_fetch_proposal(state, message)
             case Proposed():
@@ -197,6 +195,16 @@ class Replica:
                 return transfer.on_blocks(state, message)
             case _:
                 assert_never(message)
+
+    def _hear(self, replica: ReplicaId) -> None:
+        """After a restart the primary has the whole time from when a quorum is there again.
+
+        Who accused it before would leave its view alone, and be of no use there until the others leave it, too.
+        """
+        was_alone = self.state.alone
+        self.state.unheard.discard(replica)
+        if was_alone and not self.state.alone:
+            self.state.watched = None
 
     # ── what each event leads to ──
 
@@ -270,8 +278,6 @@ class Replica:
             effects += checkpoint.adopt(self.state, stable)
         effects += view_change.enter(self.state, message)
         effects += self._accept_announced()
-        if self.state.lagging and self.state.fetch is None:
-            effects += transfer.fetch_blocks(self.state)  # what the old view left unfinished can only be fetched
         return effects + transfer.fetch_proposals(self.state)
 
     def _accept_announced(self) -> list[Effect]:
@@ -299,7 +305,7 @@ class Replica:
             case RequestTimer(view, transaction, relayed):
                 if state.watched != (view, transaction):
                     return Ignored.STALE_TIMER
-                if relayed and state.active and not state.is_primary and not state.lagging:
+                if relayed and state.active and not (state.is_primary or state.lagging or state.alone):
                     return self._leave_for(View(view + 1))
                 return [
                     Broadcast(self._relay(state.pool.oldest_pending(RELAYED))),
@@ -313,7 +319,7 @@ class Replica:
 
         It starts anew only when that one is settled, so ordering everybody else's does not excuse a censor. It runs
         also where it accuses nobody, at the primary, while no view is active, and while this replica lags: there it
-        only makes others watch what would otherwise be known to this replica alone.
+        only makes others watch what would otherwise be known to this replica alone. It does so after a restart too.
         """
         state = self.state
         oldest = state.pool.oldest()

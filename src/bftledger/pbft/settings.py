@@ -1,7 +1,9 @@
 """The numbers that shape a run of the protocol; none of them is needed to check a ledger or a receipt."""
 
 from dataclasses import dataclass
+from typing import Final
 
+from bftledger.base import cbor
 from bftledger.base.ids import Millis
 
 
@@ -47,3 +49,7 @@ class Settings:
 
     pool_share: int = 2_500
     """At most so many of them are of one sender."""
+
+
+ANY_SETTINGS: Final = Settings(window=1 << 62, batch_count=cbor.MAX_ITEMS, batch_bytes=cbor.MAX_BYTES)
+"""For whoever asks what is authentic, however the replica that made it was configured: recall and audit."""

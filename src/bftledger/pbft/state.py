@@ -105,6 +105,8 @@ class State:
 
     watched: tuple[View, TxId] | None = None
     """The view and transaction that the request timer runs for."""
+    unheard: set[ReplicaId] = field(default_factory=set)
+    """Whom this replica has not heard since its restart."""
     fetch: Fetch | None = None
     stable_at_tick: Seq = Seq(0)
     executed_at_tick: Seq = Seq(0)
@@ -142,6 +144,11 @@ class State:
     def lagging(self) -> bool:
         """Whether a block is known to be final that has not been executed here."""
         return self.low > self.executed
+
+    @property
+    def alone(self) -> bool:
+        """Whether too few were heard since the restart to decide anything with this replica."""
+        return len(self.unheard) > self.group.n - self.group.quorum
 
     def slot(self, seq: Seq) -> Slot:
         """The log's entry for `seq`, made if there is none."""

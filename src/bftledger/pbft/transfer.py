@@ -69,6 +69,14 @@ def fetch_blocks(state: State, peer: ReplicaId | None = None) -> list[Effect]:
     return [Send(peer, state.sign(FetchBlocks(first=first, replica=state.me, signature=wire.UNSIGNED)))]
 
 
+def follow(state: State) -> list[Effect]:
+    """Fetches at once what can come no other way: votes for a block that is final are not accepted any more."""
+    slot = state.slots.get(Seq(state.executed + 1))
+    if not state.lagging or state.fetch is not None or (slot is not None and slot.committed):
+        return []
+    return fetch_blocks(state)
+
+
 def on_fetch_blocks(state: State, message: FetchBlocks) -> list[Effect] | Ignored:
     """Reads what a lagging peer asks for; nothing if this replica is not further itself."""
     if not 1 <= message.first <= min(state.executed, state.low):

@@ -16,7 +16,7 @@ from bftledger.base.crypto import Verifier
 from bftledger.base.errors import StoreError
 from bftledger.base.genesis import Genesis
 from bftledger.base.ids import ReplicaId
-from bftledger.storage import files, schema, sqlite, wal
+from bftledger.storage import database, files, schema, wal
 from bftledger.storage.audit_ledger import LedgerAudit
 from bftledger.storage.audit_votes import VotesAudit
 from bftledger.storage.report import AuditReport, Findings, Problem, compare
@@ -43,8 +43,8 @@ def audit_store(
             if not is_running:
                 _note_error(findings, lambda: wal.require_sound(path))
             db = stack.enter_context(_snapshot(path, is_running))
-        except sqlite.SQL_ERRORS as error:
-            findings.add("file", "", sqlite.reason(error))
+        except database.SQL_ERRORS as error:
+            findings.add("file", "", database.reason(error))
         except StoreError as error:
             if not path.is_file():
                 raise
@@ -62,10 +62,10 @@ def _audit(
     machine: StateMachine,
     replica: ReplicaId | None,
 ) -> AuditReport:
-    if not _check(findings, "file", lambda: sqlite.require_format(db, findings.file)):
+    if not _check(findings, "file", lambda: database.require_format(db, findings.file)):
         return _report(findings, None, None, None)
     _check(findings, "file", lambda: _check_structure(db, findings))
-    _check(findings, "file", lambda: sqlite.require_schema(db, findings.file))
+    _check(findings, "file", lambda: database.require_schema(db, findings.file))
     owner: list[int] = []
     _check(findings, "meta", lambda: owner.extend(_check_owner(db, findings, genesis, replica)))
     ledger = LedgerAudit(db, findings, genesis, verifier, machine)
@@ -118,8 +118,7 @@ def _snapshot(path: Path, is_running: bool) -> Iterator[sqlite3.Connection]:
     # Without a log the file is all there is; SQLite is told so, since it would otherwise make itself an empty log.
     has_log = is_running or files.wal_of(path).exists()
     leftover = None if has_log and files.shm_of(path).exists() else files.shm_of(path)
-    uri = f"{path.resolve().as_uri()}?mode=ro" + ("" if has_log else "&immutable=1")
-    db = sqlite.connect(uri)
+    db = database.connect(path, "mode=ro" if has_log else "mode=ro&immutable=1")
     try:
         db.text_factory = lambda data: data.decode(errors="backslashreplace")
         db.execute("PRAGMA query_only = ON")
@@ -135,7 +134,7 @@ def _snapshot(path: Path, is_running: bool) -> Iterator[sqlite3.Connection]:
 def _check_structure(db: sqlite3.Connection, findings: Findings) -> None:
     try:
         found = [line for (text,) in db.execute(f"PRAGMA integrity_check({_LISTED})") for line in text.splitlines()]
-    except sqlite.SQL_ERRORS as error:  # so badly damaged that SQLite cannot even say where
+    except database.SQL_ERRORS as error:  # so badly damaged that SQLite cannot even say where
         found = [str(error)]
     for line in found:
         if line != "ok":
@@ -164,7 +163,7 @@ def _check(findings: Findings, table: str, check: Callable[[], None]) -> bool:
     """Runs a check of one table; a table that SQLite cannot read is a problem like any other."""
     try:
         return _note_error(findings, check)
-    except (*sqlite.SQL_ERRORS, OverflowError) as error:
+    except (*database.SQL_ERRORS, OverflowError) as error:
         findings.add(table, "", f"cannot be read: {error}")
         return False
 

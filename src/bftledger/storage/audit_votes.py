@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from bftledger.base import cbor
 from bftledger.base.crypto import Verifier
 from bftledger.base.errors import BadProof, BadSignature, Malformed
 from bftledger.base.group import Group
@@ -12,13 +11,10 @@ from bftledger.base.ids import Digest, Seq, View
 from bftledger.pbft import wire
 from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.messages import Checkpoint, CheckpointCertificate, Commit, Prepare, PrePrepare, ViewChange
-from bftledger.pbft.settings import Settings
+from bftledger.pbft.settings import ANY_SETTINGS
 from bftledger.storage.recall import authentic_vote
 from bftledger.storage.report import Findings
 from bftledger.storage.store import Slot
-
-_ANY_SETTINGS: Final = Settings(window=1 << 62, batch_count=cbor.MAX_ITEMS, batch_bytes=cbor.MAX_BYTES)
-"""An audit does not know how the replica was configured, and need not: it asks what is authentic."""
 
 _OWN: Final = (Prepare, Commit, Checkpoint, ViewChange)
 """The kinds of which a replica stores only its own."""
@@ -34,7 +30,7 @@ class VotesAudit:
         self._findings = findings
         self._genesis_hash = group.genesis_hash
         self._verifier = verifier
-        self._authenticator = Authenticator(group, verifier, _ANY_SETTINGS)
+        self._authenticator = Authenticator(group, verifier, ANY_SETTINGS)
         self._replica = replica
         self._proposed: set[tuple[int, bytes]] = set()
         self.certificates = 0

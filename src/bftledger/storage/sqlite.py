@@ -9,7 +9,6 @@ group or replica. What its rows say is checked in `recall`, and in full by `audi
 """
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
@@ -21,7 +20,8 @@ from bftledger.base.errors import Malformed, StoreError
 from bftledger.base.ids import Digest, ReplicaId, Seq, TxId, View
 from bftledger.pbft import wire
 from bftledger.pbft.messages import CheckpointCertificate, PrePrepare
-from bftledger.storage import files, schema, wal
+from bftledger.storage import database, files, wal
+from bftledger.storage.database import SQL_ERRORS, reason
 from bftledger.storage.store import NEWEST_VIEW_ONLY, BlockRows, Place, Slot, Vote, slot_of
 
 _WAL_CHECKPOINT_PAGES: Final = 4_096
@@ -30,14 +30,7 @@ _WAL_CHECKPOINT_PAGES: Final = 4_096
 _WAL_BYTES: Final = 64 * 1024 * 1024
 """A log that grew beyond this while somebody was reading is cut back."""
 
-_CACHE_KIB: Final = 16 * 1024
-_BUSY_SECONDS: Final = 5.0
 _IDS_PER_QUERY: Final = 64
-SQL_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
-"""What working on a damaged file can raise: sqlite3 fails to decode some of SQLite's own messages about it."""
-
-_OLDEST_SQLITE: Final = (3, 37, 0)
-"""The first with STRICT tables."""
 
 
 class SqliteStore:
@@ -48,8 +41,7 @@ class SqliteStore:
     """
 
     def __init__(self, path: Path, genesis_hash: Digest, replica: ReplicaId) -> None:
-        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-            raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old for {path}: 3.37 or newer is needed")
+        database.require_library()
         self._path = path
         self._genesis_hash = genesis_hash
         self._failure: str | None = None
@@ -61,22 +53,8 @@ class SqliteStore:
             raise StoreError(f"{path}: cannot be locked: {error.strerror}") from None
         try:
             if not path.exists():
-                _create(path, genesis_hash, replica)
-            files.require_database(path)
-            wal.require_sound(path)
-            self._db = connect(f"{path.resolve().as_uri()}?mode=rw")
-            try:
-                self._db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_CHECKPOINT_PAGES}")
-                self._db.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
-                self._db.execute("PRAGMA synchronous = FULL")
-                require_format(self._db, path)
-                require_owner(self._db, path, genesis_hash, replica)
-                require_sound(self._db, path)
-                require_schema(self._db, path)
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what `wal` concludes needs a log begun anew
-            except BaseException:
-                self._db.close()
-                raise
+                database.create(path, genesis_hash, replica)
+            self._db = _open(path, genesis_hash, replica)
         except (*SQL_ERRORS, OSError) as error:
             self._lock.release()
             raise StoreError(f"{path}: {reason(error)}") from None
@@ -289,79 +267,21 @@ class SqliteStore:
 _LOCATE: Final = f"SELECT id, height, position FROM transactions WHERE id IN ({', '.join('?' * _IDS_PER_QUERY)})"
 
 
-def _create(path: Path, genesis_hash: Digest, replica: ReplicaId) -> None:
-    """Makes an empty store that appears whole: a crash on the way leaves no `path`."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)
-    os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, files.PRIVATE_MODE))
-    with contextlib.closing(connect(f"{temporary.resolve().as_uri()}?mode=rw")) as db:
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("BEGIN")
-        db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {schema.FORMAT}")
-        for statement in schema.SCHEMA.values():
-            db.execute(statement)
-        db.execute("INSERT INTO meta VALUES (?, ?)", (schema.GENESIS_HASH, genesis_hash))
-        db.execute("INSERT INTO meta VALUES (?, ?)", (schema.REPLICA, replica))
-        db.execute("COMMIT")
-    temporary.rename(path)
-    files.sync_directory(path.parent)
-
-
-def connect(uri: str) -> sqlite3.Connection:
-    """A connection that begins and ends no transaction by itself. Raises `SQL_ERRORS`."""
-    db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False)
+def _open(path: Path, genesis_hash: Digest, replica: ReplicaId) -> sqlite3.Connection:
+    """A connection to the store, sound and that replica's. Raises `StoreError`, `OSError` or `SQL_ERRORS`."""
+    files.require_database(path)
+    wal.require_sound(path)
+    db = database.connect(path, "mode=rw")
     try:
-        db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_CHECKPOINT_PAGES}")
+        db.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+        db.execute("PRAGMA synchronous = FULL")
+        database.require_format(db, path)
+        database.require_owner(db, path, genesis_hash, replica)
+        database.require_sound(db, path)
+        database.require_schema(db, path)
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what `wal` concludes needs a log begun anew
     except BaseException:
         db.close()
         raise
     return db
-
-
-def require_format(db: sqlite3.Connection, path: Path) -> None:
-    """Raises `StoreError` unless the file is a store of this format."""
-    if db.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
-        raise StoreError(f"{path}: is not a ledger's store but some other SQLite database")
-    found = db.execute("PRAGMA user_version").fetchone()[0]
-    if found != schema.FORMAT:
-        raise StoreError(f"{path}: has format {found}, this version of bftledger reads format {schema.FORMAT}")
-
-
-def require_owner(db: sqlite3.Connection, path: Path, genesis_hash: Digest, replica: ReplicaId) -> None:
-    """Raises `StoreError` unless the store is that replica's of that group."""
-    meta = dict(db.execute("SELECT name, value FROM meta").fetchall())
-    if meta.get(schema.GENESIS_HASH) != genesis_hash:
-        found = meta.get(schema.GENESIS_HASH)
-        shown = found.hex()[:16] if isinstance(found, bytes) else repr(found)
-        raise StoreError(f"{path}: belongs to the group with genesis {shown}…, not {genesis_hash.hex()[:16]}…")
-    if meta.get(schema.REPLICA) != replica:
-        raise StoreError(f"{path}: belongs to replica {meta.get(schema.REPLICA)!r}, not {replica}")
-
-
-def require_sound(db: sqlite3.Connection, path: Path) -> None:
-    """Raises `StoreError` if SQLite finds the file's structure damaged."""
-    for (found,) in db.execute("PRAGMA quick_check(1)"):
-        if found != "ok":
-            raise StoreError(f"{path}: is damaged: {' '.join(str(found).split())}; restore it, do not vote on it")
-
-
-def require_schema(db: sqlite3.Connection, path: Path) -> None:
-    """Raises `StoreError` if the tables and views are not exactly those of the format."""
-    names = dict(db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall())
-    for name in sorted(names.keys() ^ schema.SCHEMA.keys()) or [n for n in names if names[n] != schema.SCHEMA[n]]:
-        raise StoreError(f"{path}: is damaged: the definition of {name!r} is not the one of format {schema.FORMAT}")
-
-
-def reason(error: Exception) -> str:
-    """What SQLite or the system says went wrong, in one line."""
-    if isinstance(error, OSError):
-        return f"cannot be used: {error.strerror}"
-    if isinstance(error, UnicodeDecodeError):
-        return "is damaged: malformed database schema; restore it, do not vote on it"
-    name = getattr(error, "sqlite_errorname", None)
-    text = " ".join(str(error).split())
-    if name in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}:
-        return f"is damaged: {text}; restore it, do not vote on it"
-    return f"cannot be used: {text}" + (f" ({name})" if name else "")

@@ -1,0 +1,320 @@
+"""What keeps a group going (OSDI'99 §4.5.2): timers that double, joining f+1 others, sending again what was lost."""
+
+import pytest
+from tests.builders import TestedReplica, Writer, a_replica, delivered, fired, only, sent, tx
+from tests.cluster import Cluster
+
+from bftledger.base.ids import Millis, Seq, View
+from bftledger.pbft.effects import Broadcast, Effect, Ignore, Ignored, Send, StartTimer, StopTimer
+from bftledger.pbft.events import Started, Submitted, Withdrawn
+from bftledger.pbft.messages import Commit, NewView, Prepare, PrePrepare, Relay, Status, ViewChange
+from bftledger.pbft.settings import Settings
+from bftledger.pbft.timers import NewViewTimer, RequestTimer, StatusTimer, suspicion_timeout
+
+W = Writer()
+
+
+def started(effects: tuple[Effect, ...], kind: type) -> list[StartTimer]:
+    return [effect for effect in only(effects, StartTimer) if isinstance(effect.timer, kind)]
+
+
+def watching(id: int = 1, *others: str) -> TestedReplica:
+    """A replica that waits for "pay bob", and after it for others."""
+    return a_replica(id=id).having(W.relay(2 if id != 2 else 3, "pay bob", *others))
+
+
+def timer(*, view: int = 0, of: str = "pay bob", relayed: bool = True) -> RequestTimer:
+    return RequestTimer(View(view), tx(of).id, relayed=relayed)
+
+
+# ── the request timer ──
+
+
+def test_backup_starts_a_timer_when_it_receives_a_request() -> None:
+    """§4.4: "A backup starts a timer when it receives a request and the timer is not already running"."""
+    effects = a_replica(id=1).take(W.relay(2, "pay bob"))
+
+    assert started(effects, RequestTimer) == [StartTimer(timer(relayed=False), Millis(250))]
+
+
+def test_backup_stops_the_timer_when_it_waits_no_more() -> None:
+    """§4.4: "It stops the timer when it is no longer waiting to execute the request"."""
+    backup = watching().having(W.pre_prepare(), W.prepare(2), *(W.commit(i) for i in (0, 2)))
+
+    assert StopTimer(RequestTimer) in backup.take(delivered(1, "pay bob"))
+
+
+def test_ordering_everybody_elses_transactions_does_not_excuse_the_primary() -> None:
+    """The timer follows the oldest pending one; §4.4 would restart it for any."""
+    backup = watching(1, "pay eve")
+    effects = [
+        effect
+        for message in (W.pre_prepare(of="pay eve"), W.prepare(2, of="pay eve"), W.commit(0, of="pay eve"))
+        for effect in backup.take(message)
+    ]
+    effects += [*backup.take(W.commit(2, of="pay eve")), *backup.take(delivered(1, "pay eve"))]
+
+    assert started(tuple(effects), RequestTimer) == []
+    assert [change.view for change in sent(backup.take(fired(timer())), ViewChange)] == [1]
+
+
+def test_half_the_time_passes_before_all_are_asked_to_watch() -> None:
+    effects = watching().take(fired(timer(relayed=False)))
+
+    assert only(effects, Broadcast) == [Broadcast(W.relay(1, "pay bob"))]
+    assert started(effects, RequestTimer) == [StartTimer(timer(), Millis(250))]
+
+
+def test_the_primary_asks_others_to_watch_but_accuses_nobody() -> None:
+    primary = a_replica(id=0).having(Submitted((tx("pay bob"),)))
+    effects = primary.take(fired(timer()))
+
+    assert sent(effects, Relay) == [W.relay(0, "pay bob")]
+    assert sent(effects, ViewChange) == []
+
+
+def test_who_waits_for_a_view_goes_on_asking_others_to_watch() -> None:
+    backup = watching().having(fired(timer()))
+    effects = backup.take(fired(timer(view=1)))
+
+    assert sent(effects, Relay) == [W.relay(1, "pay bob")]
+    assert started(effects, RequestTimer) == [StartTimer(timer(view=1), Millis(250))]
+
+
+def test_a_replica_that_lags_accuses_nobody() -> None:
+    backup = watching().having(W.stable(2, W.certificate(3, by=(0, 2, 3))))
+
+    assert sent(backup.take(fired(timer())), ViewChange) == []
+
+
+def test_a_timer_of_something_that_is_over_changes_nothing() -> None:
+    backup = watching().having(fired(timer()))
+
+    assert backup.take(fired(timer())) == (Ignore(Ignored.STALE_TIMER),)
+    assert backup.take(fired(NewViewTimer(View(5)))) == (Ignore(Ignored.STALE_TIMER),)
+
+
+def test_a_new_view_gives_its_primary_the_whole_time() -> None:
+    backup = watching(id=3).having(fired(timer()), fired(timer(view=1)))
+    effects = backup.take(W.new_view([W.view_change(i) for i in (0, 1, 2)]))
+
+    assert started(effects, RequestTimer) == [StartTimer(timer(view=1, relayed=False), Millis(250))]
+
+
+def test_what_is_in_the_ledger_already_is_watched_no_more() -> None:
+    """A lagging primary may propose again what was executed long ago; nobody else would ever order it."""
+    backup = a_replica(id=1).having(W.pre_prepare(of="pay bob"))
+    effects = backup.take(Withdrawn((tx("pay bob").id,)))
+
+    assert effects == (StopTimer(RequestTimer),)
+    assert len(backup.state.pool) == 0
+
+
+# ── view changes that must succeed in the end ──
+
+
+@pytest.mark.parametrize("n", [4, 5, 6, 7])
+def test_replica_joins_f_plus_one_others_in_the_smallest_view(n: int) -> None:
+    """§4.5.2: "if a replica receives a set of f+1 valid view-change messages from other replicas for views greater than
+    its current view, it sends a view-change message for the smallest view in the set, even if its timer has not
+    expired"."""
+    writer = Writer(n)
+    backup = a_replica(id=0, n=n)
+    outcomes = [backup.take(writer.view_change(1 + i, view=7 - i)) for i in range(writer.group.weak_quorum)]
+
+    assert [len(sent(effects, ViewChange)) for effects in outcomes] == [0] * writer.group.f + [1]
+    assert backup.state.view == 7 - writer.group.f
+
+
+def test_one_replica_alone_pulls_nobody_along() -> None:
+    backup = a_replica(id=0).having(W.view_change(3, view=1), W.view_change(3, view=2), W.view_change(3, view=9))
+
+    assert backup.state.view == 0
+
+
+def test_the_new_view_timer_starts_with_a_quorum_of_view_changes() -> None:
+    """§4.5.2: "a replica that multicasts a view-change message for view v+1 waits for 2f+1 view-change messages for
+    view v+1 and then starts its timer to expire after some time T"."""
+    backup = watching(id=0)
+    outcomes = [backup.take(event) for event in (fired(timer()), W.view_change(2), W.view_change(3))]
+
+    assert [started(effects, NewViewTimer) for effects in outcomes] == [
+        [],
+        [],
+        [StartTimer(NewViewTimer(View(1)), Millis(500))],
+    ]
+
+
+@pytest.mark.parametrize(("fail", "expected"), [(1, 500), (2, 1000), (3, 2000), (4, 2500), (9, 2500)])
+def test_the_time_for_a_new_view_doubles_up_to_a_cap(fail: int, expected: int) -> None:
+    """§4.5.2: if the timer expires before a valid new-view message, "it starts the view change for view v+2 but this
+    time it will wait 2T"."""
+    backup = a_replica(id=3, timeout_cap_ms=Millis(2_500))
+    effects: tuple[Effect, ...] = ()
+    for view in range(1, fail + 1):
+        backup.having(W.view_change(0, view=view))
+        effects = backup.take(W.view_change(1, view=view))
+        assert backup.state.view == view
+
+    assert [effect.after for effect in started(effects, NewViewTimer)] == [expected]
+
+
+def test_a_silent_new_primary_is_passed_over() -> None:
+    backup = a_replica(id=3).having(W.view_change(0), W.view_change(1))
+    effects = backup.take(fired(NewViewTimer(View(1))))
+
+    assert [change.view for change in sent(effects, ViewChange)] == [2]
+
+
+def test_the_timeout_comes_back_down_on_progress() -> None:
+    backup = a_replica(id=2)
+    for view in (1, 2, 3):
+        backup.having(W.view_change(0, view=view), W.view_change(1, view=view))
+    failed = backup.state.failed_views
+    backup.having(W.new_view([W.view_change(i, view=3) for i in (0, 1, 2)]))
+    backup.having(W.pre_prepare(view=3), *(W.prepare(i, view=3) for i in (0, 1)))
+    backup.having(*(W.commit(i, view=3) for i in (0, 1)), delivered(1, "pay bob"))
+
+    assert failed == 3
+    assert backup.state.failed_views == 0
+
+
+def test_doubling_never_overflows() -> None:
+    settings = Settings()
+
+    assert suspicion_timeout(settings, 10_000) == settings.timeout_cap_ms
+
+
+def test_view_changes_for_later_views_count_for_the_new_view_timer() -> None:
+    """Who moved on to v+2 does not send its VIEW-CHANGE for v+1 again. If that was lost, those who wait for v+1 would
+    wait for ever, since f+1 are needed to join and 2f+1 to time out."""
+    backup = a_replica(id=3).having(*(W.view_change(i, view=1) for i in (0,)), W.view_change(1, view=2))
+
+    assert backup.state.view == 1
+    assert backup.state.new_view_timer_runs
+
+
+# ── what was lost is sent again ──
+
+
+def test_a_view_change_is_sent_again_until_it_is_answered() -> None:
+    backup = watching().having(fired(timer()))
+
+    assert sent(backup.take(W.status(2)), ViewChange) == [W.view_change(1)]
+    assert sent(backup.take(W.status(3, view=1, active=False, view_changes=0b1000)), ViewChange) == [W.view_change(1)]
+    assert sent(backup.take(W.status(0, view=1, active=False, view_changes=0b0010)), ViewChange) == []
+
+
+def test_a_new_view_is_sent_again_by_whoever_has_it() -> None:
+    message = W.new_view([W.view_change(i) for i in (0, 1, 2)])
+    backup = a_replica(id=3).having(message)
+
+    assert sent(backup.take(W.status(2)), NewView) == [message]
+    assert sent(backup.take(W.status(0, view=1, active=False)), NewView) == [message]
+    assert sent(backup.take(W.status(1, view=1)), NewView) == []
+
+
+def test_lost_votes_are_sent_again_to_who_lacks_them() -> None:
+    backup = a_replica(id=1).having(W.pre_prepare(), W.prepare(2), fired(StatusTimer()))
+    effects = backup.take(W.status(3))
+
+    assert sent(effects, Prepare) == [W.prepare(1)]
+    assert sent(effects, Commit) == [W.commit(1)]
+    assert sent(effects, PrePrepare) == [], "the primary's to send"
+
+
+def test_a_lost_pre_prepare_is_sent_again_by_the_primary() -> None:
+    primary = a_replica(id=0).having(Submitted((tx("pay bob"),)), fired(StatusTimer()))
+
+    assert sent(primary.take(W.status(3)), PrePrepare) == [W.pre_prepare()]
+
+
+def test_votes_that_a_peer_can_no_longer_use_are_not_sent_again() -> None:
+    backup = a_replica(id=1).having(W.pre_prepare(), W.prepare(2), fired(StatusTimer()))
+
+    assert only(backup.take(W.status(3, executed=1)), Send) == []
+
+
+def test_status_says_where_a_replica_is() -> None:
+    backup = a_replica(id=1).having(W.pre_prepare(), W.prepare(2), fired(StatusTimer()))
+    (status,) = sent(backup.take(fired(StatusTimer())), Status)
+    (slot,) = status.slots
+
+    assert (status.view, status.active, status.stable, status.executed) == (0, True, 0, 0)
+    assert (slot.seq, slot.has_pre_prepare, slot.prepares, slot.commits, slot.checkpoints) == (1, True, 0b110, 0b10, 0)
+
+
+def test_status_is_rare_when_nothing_is_unfinished_and_frequent_as_soon_as_something_is() -> None:
+    backup = a_replica(id=1)
+    idle = backup.take(Started())
+    busy = backup.take(W.pre_prepare())
+
+    assert started(idle, StatusTimer) == [StartTimer(StatusTimer(), Millis(1_000))]
+    assert started(busy, StatusTimer) == [StartTimer(StatusTimer(), Millis(100))]
+    assert started(backup.take(W.prepare(2)), StatusTimer) == []
+
+
+# ── groups ──
+
+
+def test_a_transaction_that_one_backup_alone_knows_is_ordered_though_its_relay_is_lost() -> None:
+    cluster = Cluster(4)
+    cluster.tap = lambda source, to, frame: not (frame[1] == 8 and cluster.now < 2_000)  # no RELAY arrives
+    cluster.submit(3, tx("pay bob"))
+
+    assert cluster.run(10_000, lambda: cluster.have_executed(tx("pay bob")))
+
+
+def test_what_a_primary_proposed_long_ago_is_ordered_when_the_others_come_back() -> None:
+    """Its time is no longer accepted; the primary's own relay makes the others watch, and a new view orders it."""
+    cluster = Cluster(4)
+    for i in (1, 2, 3):
+        cluster.crash(i)
+    cluster.submit(0, tx("pay bob"))
+    cluster.run(40_000)
+    for i in (1, 2, 3):
+        cluster.start(i)
+
+    assert cluster.run(10_000, lambda: cluster.have_executed(tx("pay bob")))
+
+
+def test_an_expired_transaction_that_nobody_else_takes_does_not_stop_its_holder() -> None:
+    cluster = Cluster(4)
+    for i in (0, 1, 2):
+        cluster.crash(i)
+    cluster.submit(3, tx("pay bob"))
+    cluster.run(70_000)
+    for i in (0, 1, 2):
+        cluster.start(i)
+    cluster.run(1_000)
+    cluster.submit(3, late := tx("late", expires=300_000))
+
+    assert cluster.run(10_000, lambda: cluster.have_executed(late))
+    assert len(cluster.nodes[3].state.pool) == 0
+
+
+def test_a_lagging_replica_that_becomes_primary_catches_up_and_leads() -> None:
+    cluster = Cluster(4, window=4)
+    cluster.crash(1)
+    early = [tx(f"early {i}") for i in range(30)]
+    for transaction in early:
+        cluster.submit(0, transaction)
+        cluster.run(20)
+    cluster.crash(0)
+    cluster.start(1)
+    cluster.submit(2, tx("late"))
+
+    assert cluster.run(10_000, lambda: cluster.have_executed(*early, tx("late"), on=[1, 2, 3]))
+    assert cluster.nodes[1].state.executed == Seq(len(cluster.chain) - 1)
+
+
+@pytest.mark.parametrize("n", [4, 5, 6, 7])
+def test_a_group_outlives_f_crashed_primaries(n: int) -> None:
+    cluster = Cluster(n)
+    for i in range(cluster.group.f):
+        cluster.crash(i)
+    left = range(cluster.group.f, n)
+    cluster.submit(n - 1, tx("pay bob"))
+
+    assert cluster.run(10_000, lambda: cluster.have_executed(tx("pay bob"), on=left))
+    assert all(cluster.view(i) == cluster.group.f for i in left)
