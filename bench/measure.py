@@ -160,7 +160,7 @@ def _run(options: argparse.Namespace, report: Report, extend: Callable[[Measured
     with made_home(options.home, replicas=options.replicas, keep=options.keep) as home:
         if options.profile is not None:
             home.check_replica_id(options.profile)
-        about = machine(home)
+        about, config = machine(home), _config(options, home)
         _say(
             f"{options.replicas} replicas in {home.path} ({about['filesystem']}, "
             f"a durable write takes {about['durable_write_ms']} ms)"
@@ -176,7 +176,7 @@ def _run(options: argparse.Namespace, report: Report, extend: Callable[[Measured
             "ceiling_tx_per_s": round(ceiling, 1),
             "results": [one.row() | extend(one) for one in measured],
             "machine": about,
-            "config": _config(options, home),
+            "config": config,
         }
         print(json.dumps(result | ({} if hot is None else {"profile": hot})))
         return 0

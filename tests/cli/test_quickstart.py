@@ -4,8 +4,12 @@ import os
 import select
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -45,6 +49,14 @@ def test_the_quickstart(tmp_path: Path, here: Here) -> None:
     assert lost.json["tx"] in lost.error
     audited = here.ok("audit", "--json").json
     assert (audited["ok"], len({ledger["block"] for ledger in audited["ledgers"]})) == (True, 1)
+
+    damaged = here.home / "data" / "replica-2" / "ledger.db"
+    with closing(sqlite3.connect(damaged)) as db, db:
+        db.execute("UPDATE transactions SET position = 1 WHERE height = 1")
+    found = here("audit")
+    assert found.status == NOT_DONE
+    assert f"{damaged}: transactions, " in found.out
+    assert "it is in block 1" in found.out
 
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -126,15 +138,19 @@ def test_the_demo_holds(tmp_path: Path) -> None:
     assert said.json["transactions"] == 100
 
 
-def supervisor(home: Path) -> subprocess.Popen[str]:
-    """`up` in the foreground, ready."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bftledger", "--home", str(home), "up"],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert any("4 replicas running" in line for line in iter(process.stdout.readline, ""))
-    return process
+@contextmanager
+def supervisor(home: Path) -> Iterator[subprocess.Popen[str]]:
+    """`up` in the foreground, ready; it has ended when this is left."""
+    command = [sys.executable, "-m", "bftledger", "--home", str(home), "up"]
+    with subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as up:
+        try:
+            assert up.stdout is not None
+            said = list(takewhile(lambda line: "4 replicas running" not in line, up.stdout))
+            assert up.poll() is None, said
+            yield up
+            up.stdout.read()  # to its end: what it still says must find a reader
+        except BaseException:
+            up.kill()
+            raise

@@ -203,6 +203,15 @@ def test_free_ports_are_all_different() -> None:
     assert all(replica.peer.startswith("tcp://127.0.0.1:") for replica in found)
 
 
+def test_free_ports_are_none_that_an_outgoing_connection_may_be_given() -> None:
+    """A peer that keeps trying could otherwise connect to itself at the port of a replica that is down."""
+    ports = [
+        int(address.rsplit(":", 1)[1]) for replica in local_addresses(7) for address in (replica.peer, replica.client)
+    ]
+
+    assert all(10_000 <= port < 32_768 for port in ports)
+
+
 def test_a_template_says_what_the_group_is(path: Path) -> None:
     path.write_text(
         '[group]\nname = "g"\nreplicas = 5\napp = "accounts"\nmembers = ["key:a"]\nmax_skew_ms = 7\nbase_port = 7000\n'

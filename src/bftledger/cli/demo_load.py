@@ -19,8 +19,8 @@ from bftledger.ledger.outcome import State
 from bftledger.ledger.receipt import Receipt
 
 CLIENTS: Final = 8
-IN_FLIGHT: Final = 4
-"""Transactions that each client has under way."""
+IN_FLIGHT: Final = 8
+"""Transactions that each client has under way, unless that were more than a quarter of all."""
 
 FATE_S: Final = 30.0
 """Within this time each transaction has to be in the ledger, whoever dies meanwhile."""
@@ -63,6 +63,7 @@ class Load:
         self.measured: Final = Measured()
         self._total = total
         self._next = 0
+        self._in_flight = max(1, min(IN_FLIGHT, total // (4 * CLIENTS)))
         self._is_open = asyncio.Event()
         self._is_open.set()
         self._committed = committed
@@ -81,7 +82,7 @@ class Load:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     for client in self._clients:
-                        for _ in range(IN_FLIGHT):
+                        for _ in range(self._in_flight):
                             tasks.create_task(self._submit_all(client))
             except* BftLedgerError as group:
                 failures.extend(group.exceptions)

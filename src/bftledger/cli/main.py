@@ -15,7 +15,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-import bftledger
+from bftledger import __version__
 from bftledger.base.errors import BftLedgerError
 from bftledger.cli import audit, demo, init, keys, output, reads, receipts, replicas, status, submit, up
 from bftledger.cli.options import NO_HOME, GlobalHomeOption, JsonOption, examples
@@ -45,7 +45,7 @@ app = typer.Typer(
 
 def _version(value: bool) -> None:
     if value:
-        typer.echo(f"bftledger {bftledger.__version__}")
+        typer.echo(f"bftledger {__version__}")
         raise typer.Exit
 
 

@@ -7,9 +7,9 @@ several networks, a container): ZeroMQ listens on addresses only, not on host na
 
 import ipaddress
 import re
+import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,11 @@ from bftledger.home.files import reason
 
 LOOPBACK: Final = "127.0.0.1"
 MAX_PORT: Final = 65_535
+LOWEST_FREE_PORT: Final = 10_000
+HIGHEST_FREE_PORT: Final = 32_000
+"""Linux gives outgoing connections ports from 32768 on, other systems from 49152 on."""
+
+_ATTEMPTS: Final = 100
 MAX_IPC_PATH_BYTES: Final = 107
 """What a Unix socket's address holds (sun_path in unix(7), with its final zero)."""
 
@@ -68,16 +73,16 @@ def check_bind(text: str) -> str:
 def local_addresses(replicas: int, base_port: int | None = None) -> tuple[ReplicaAddresses, ...]:
     """Loopback addresses for a group of one machine: replica i has the ports base + 2i (peers) and base + 2i + 1.
 
-    Without a base port the system picks free ones. Raises `OperatorError` if a port is taken or there are none.
+    Without a base port some are found that are free, and below those that systems give to outgoing connections: a peer
+    that keeps trying to reach a stopped replica could be given that very port, connect to itself, and keep it. Raises `OperatorError` if a port is taken or none are free.
     """
     count = 2 * replicas
     if base_port is not None and not 1024 <= base_port <= MAX_PORT - count + 1:
         raise OperatorError(
             f"base port {base_port}: for {replicas} replicas use one from 1024 to {MAX_PORT - count + 1}"
         )
-    with ExitStack() as stack:  # all stay bound until all are found, so no two are the same
-        ports = [_free_port(stack, 0 if base_port is None else base_port + i) for i in range(count)]
-    addresses = [f"tcp://{LOOPBACK}:{port}" for port in ports]
+    base = _free_ports(count) if base_port is None else _require_free(base_port, count)
+    addresses = [f"tcp://{LOOPBACK}:{base + i}" for i in range(count)]
     return tuple(ReplicaAddresses.reached_at(*addresses[i : i + 2]) for i in range(0, count, 2))
 
 
@@ -97,19 +102,29 @@ def _reached(replicas: tuple[ReplicaAddresses, ...]) -> Iterator[str]:
         yield replica.client
 
 
-def _free_port(stack: ExitStack, port: int) -> int:
-    listener = stack.enter_context(socket.socket())
-    if port:
-        # As ZeroMQ does: connections of an earlier process that still linger do not count as taken.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((LOOPBACK, port))
-        listener.listen(1)
-    except OSError as error:
-        taken = f"port {port} on {LOOPBACK}" if port else f"a port on {LOOPBACK}"
-        raise OperatorError(f"{taken} cannot be used: {reason(error)}; choose another base port") from None
-    number: int = listener.getsockname()[1]
-    return number
+def _free_ports(count: int) -> int:
+    """The first of `count` consecutive free ports; anywhere, so that groups made at the same time hardly meet."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return _require_free(secrets.choice(range(LOWEST_FREE_PORT, HIGHEST_FREE_PORT - count, count)), count)
+        except OperatorError:
+            continue
+    raise OperatorError(f"no {count} free ports in a row on {LOOPBACK}: name a base port")
+
+
+def _require_free(base: int, count: int) -> int:
+    """`base`, if that port and those after it can be listened at. Raises `OperatorError`."""
+    for port in range(base, base + count):
+        with socket.socket() as listener:
+            # As ZeroMQ does: connections of an earlier process that still linger do not count as taken.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((LOOPBACK, port))
+                listener.listen(1)
+            except OSError as error:
+                what = f"port {port} on {LOOPBACK} cannot be used: {reason(error)}"
+                raise OperatorError(f"{what}; choose another base port") from None
+    return base
 
 
 def _split(text: str) -> tuple[str, int]:

@@ -318,8 +318,8 @@ class Replica:
         """§4.4: a backup's timer runs while it waits for a request; here always for the *oldest*.
 
         It starts anew only when that one is settled, so ordering everybody else's does not excuse a censor. It runs
-        also where it accuses nobody, at the primary, while no view is active, and while this replica lags: there it
-        only makes others watch what would otherwise be known to this replica alone. It does so after a restart too.
+        also where it accuses nobody, at the primary, while no view is active, and while this replica lags or is alone:
+        there it only makes others watch what would otherwise be known to this replica alone.
         """
         state = self.state
         oldest = state.pool.oldest()

@@ -1,0 +1,93 @@
+"""Golden transcripts: whole runs, message by message, to be read and reviewed as diffs.
+
+`pytest tests/transcripts --rewrite-transcripts` writes them anew.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.builders import tx
+from tests.cluster import Cluster
+from tests.transcripts.transcript import Transcript
+
+GOLDEN = Path(__file__).parent / "golden"
+BOB, EVE, DAN = tx("pay bob"), tx("pay eve"), tx("pay dan")
+
+
+def a_run(**settings: int) -> tuple[Cluster, Transcript]:
+    cluster = Cluster(4, **settings)
+    cluster.run(10)
+    return cluster, Transcript(cluster)
+
+
+def normal_case() -> Transcript:
+    """Two transactions, the second gathered while the first is in flight; then rest."""
+    cluster, transcript = a_run()
+    transcript.chapter("a client submits to the primary, another to a backup")
+    cluster.submit(0, BOB)
+    cluster.submit(2, EVE)
+    assert cluster.run(1_000, lambda: cluster.have_executed(BOB, EVE))
+    transcript.chapter("the last checkpoints arrive, and the group rests")
+    cluster.run(150)
+    return transcript
+
+
+def primary_crash() -> Transcript:
+    """The primary crashes when its proposal is prepared but not committed; the new view proposes it again."""
+    cluster, transcript = a_run()
+    transcript.chapter("a proposal is prepared at two backups, and its primary crashes")
+    cluster.network.cut = {(a, 3) for a in (0, 1, 2)}
+    cluster.submit(0, BOB)
+    cluster.run(2)
+    cluster.crash(0)
+    transcript.chapter("the network heals, and the others move on to view 1")
+    cluster.network.cut = set()
+    assert cluster.run(5_000, lambda: cluster.have_executed(BOB, on=[1, 2, 3]))
+    transcript.chapter("the old primary starts again, and follows")
+    cluster.start(0)
+    assert cluster.run(5_000, lambda: cluster.have_executed(BOB) and cluster.nodes[0].state.view == 1)
+    return transcript
+
+
+def lagging_replica() -> Transcript:
+    """A replica that was cut off fetches the blocks that it missed."""
+    cluster, transcript = a_run()
+    cluster.network.partition([3], [0, 1, 2])
+    for transaction in (BOB, EVE):
+        cluster.submit(0, transaction)
+        assert cluster.run(1_000, lambda wanted=transaction: cluster.have_executed(wanted, on=[0, 1, 2]))
+    cluster.run(200)
+    transcript.lines.clear()
+    transcript.chapter("two blocks later, replica 3 is reachable again")
+    cluster.network.cut = set()
+    assert cluster.run(5_000, lambda: cluster.have_executed(BOB, EVE))
+    transcript.chapter("it takes part in the next block")
+    cluster.submit(0, DAN)
+    assert cluster.run(1_000, lambda: cluster.have_executed(DAN))
+    return transcript
+
+
+def restart() -> Transcript:
+    """All replicas crash at once in the middle of a proposal, and go on where they were."""
+    cluster, transcript = a_run()
+    transcript.chapter("everybody crashes when the proposal is prepared at all backups")
+    cluster.submit(0, BOB)
+    cluster.run(2)
+    for i in range(4):
+        cluster.crash(i)
+    transcript.chapter("and starts again")
+    for i in range(4):
+        cluster.start(i)
+    assert cluster.run(5_000, lambda: cluster.have_executed(BOB))
+    return transcript
+
+
+@pytest.mark.parametrize("run", [normal_case, primary_crash, lagging_replica, restart], ids=lambda run: run.__name__)
+def test_the_run_is_the_one_on_record(run: Callable[[], Transcript], request: pytest.FixtureRequest) -> None:
+    path = GOLDEN / f"{run.__name__}.txt"
+    text = f"{run.__doc__}\nmilliseconds, replica: what it does -> to whom\n\n{run().text}"
+    if request.config.getoption("--rewrite-transcripts"):
+        path.write_text(text)
+
+    assert text.splitlines() == path.read_text().splitlines()
