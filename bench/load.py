@@ -11,9 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bftledger.base.errors import BftLedgerError
 from clients import Job, Window
 from group import LocalGroup
+
+from bftledger.base.errors import BftLedgerError
 
 _CLIENTS = Path(__file__).with_name("clients.py")
 _LEAD_S = 0.1

@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import zmq
+from clients import LIFETIME_MS, make_payloads
+from group import LocalGroup, made_home, running_group
+from load import Load, Measured, run_load
 from nacl import bindings
 
 from bftledger.base.crypto import Ed25519Signer
@@ -25,9 +28,6 @@ from bftledger.base.errors import BftLedgerError
 from bftledger.base.ids import Millis
 from bftledger.base.transaction import NONCE_BYTES, sign
 from bftledger.home.home import Home
-from clients import LIFETIME_MS, make_payloads
-from group import LocalGroup, made_home, running_group
-from load import Load, Measured, run_load
 
 _SLICES = 5
 _SLICE_S = 0.1

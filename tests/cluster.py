@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from tests.builders import FAST, GENESIS, GENESIS_BLOCK, NOW, Keys
-
 from bftledger.base import cbor
 from bftledger.base.crypto import tagged_hash
 from bftledger.base.errors import BftLedgerError
@@ -28,6 +26,7 @@ from bftledger.pbft.messages import Blocks, CheckpointCertificate, Proposal
 from bftledger.pbft.replica import Replica
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import Timer
+from tests.builders import FAST, GENESIS, GENESIS_BLOCK, NOW, Keys
 
 PROMISES = (
     messages.PrePrepare,

@@ -5,10 +5,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fake_group import ALL, TRANSPORT, FakeGroup
-
 from bftledger.net.transport import FromClient
 from bftledger.net.zmq import ZmqTransport
+from tests.client.fake_group import ALL, TRANSPORT, FakeGroup
 
 
 class ServedGroup:

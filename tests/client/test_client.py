@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake_group import ALICE, ALL, GENESIS, FakeGroup, alive_but, nothing
-from served import ServedGroup
 
 from bftledger.apps.machine import Rejected
 from bftledger.base.errors import OperatorError
@@ -27,6 +25,8 @@ from bftledger.ledger.client_messages import (
     Reply,
     Request,
 )
+from tests.client.fake_group import ALICE, ALL, GENESIS, FakeGroup, alive_but, nothing
+from tests.client.served import ServedGroup
 
 DEADLINE_S = 20.0
 SOON_S = 0.3

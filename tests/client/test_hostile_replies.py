@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from fake_group import ALL, FakeGroup, Rehearsal, fate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +27,7 @@ from bftledger.ledger.client_messages import (
 )
 from bftledger.ledger.outcome import Outcome
 from bftledger.ledger.question import Answers
+from tests.client.fake_group import ALL, FakeGroup, Rehearsal, fate
 
 TIMEOUT_MS = 10_000
 ID = 2

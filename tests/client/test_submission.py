@@ -4,18 +4,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
-from fake_group import (
-    ALL,
-    GENESIS,
-    FakeGroup,
-    Rehearsal,
-    alive_but,
-    certify,
-    fate,
-    nothing,
-    status,
-    tampered,
-)
 
 from bftledger.base.crypto import Ed25519Verifier
 from bftledger.base.ids import Millis, ReplicaId, TxId
@@ -35,6 +23,18 @@ from bftledger.ledger.client_messages import (
 )
 from bftledger.ledger.outcome import NoQuorum, NotCommitted, Outcome, State
 from bftledger.ledger.receipt import verify_receipt
+from tests.client.fake_group import (
+    ALL,
+    GENESIS,
+    FakeGroup,
+    Rehearsal,
+    alive_but,
+    certify,
+    fate,
+    nothing,
+    status,
+    tampered,
+)
 
 TIMEOUT_MS = 10_000
 

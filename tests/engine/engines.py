@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from tests.builders import FAST, Keys
-
 from bftledger.apps.load import load_machine
 from bftledger.base import transaction
 from bftledger.base.errors import StoreError
@@ -31,6 +29,7 @@ from bftledger.pbft.timers import Timer
 from bftledger.pbft.wire import UNSIGNED
 from bftledger.storage.memory import MemoryStore
 from bftledger.storage.store import BlockRows, Slot, Store, Vote, slot_of
+from tests.builders import FAST, Keys
 
 START = Millis(1_700_000_000_000)
 ME = b"the client"

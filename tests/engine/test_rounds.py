@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.engine.engines import ME, START, Engines, RecordingStore
 
 from bftledger.base.errors import StoreError
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
@@ -17,6 +16,7 @@ from bftledger.pbft.messages import Checkpoint, Message, NewView, Stable
 from bftledger.pbft.timers import RequestTimer, StatusTimer
 from bftledger.pbft.wire import UNSIGNED
 from bftledger.storage.sqlite import SqliteStore
+from tests.engine.engines import ME, START, Engines, RecordingStore
 
 NOW = Millis(START + 1)
 

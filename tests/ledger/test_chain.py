@@ -7,7 +7,6 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_world import GENESIS, START, VERIFIER, World, a_genesis, a_world_of, certify
 
 from bftledger.apps.load import load_machine
 from bftledger.base.errors import BadProof, Malformed
@@ -15,6 +14,7 @@ from bftledger.base.ids import Digest, Millis, Seq
 from bftledger.ledger.audit import Audit
 from bftledger.ledger.block import Header
 from bftledger.ledger.chain import verify_link, verify_segment
+from tests.ledger.ledger_world import GENESIS, START, VERIFIER, World, a_genesis, a_world_of, certify
 
 WORLD = a_world_of(8)
 BLOCKS = [done.block.encoded for done in WORLD.done]

@@ -6,13 +6,13 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger_world import a_world_of, certify
 
 from bftledger.base import cbor
 from bftledger.base.errors import Malformed
 from bftledger.base.ids import TxId
 from bftledger.ledger import client_messages as m
 from bftledger.ledger.client_wire import MAX_ITEMS, decode_reply, decode_request, encode
+from tests.ledger.ledger_world import a_world_of, certify
 
 WORLD = a_world_of(2)
 HEADER = WORLD.executor.tip

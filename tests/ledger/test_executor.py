@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_world import ALICE, BOB, GENESIS, START, World, a_genesis, a_world_of
 
 from bftledger.apps.kv import KeyValue
 from bftledger.apps.machine import CONFLICT, DEFECT, INADMISSIBLE, MALFORMED, Context, Rejected
@@ -19,6 +18,7 @@ from bftledger.ledger import merkle
 from bftledger.ledger.block import Block, Header
 from bftledger.ledger.executor import Dropped, Executor
 from bftledger.ledger.history import History
+from tests.ledger.ledger_world import ALICE, BOB, GENESIS, START, World, a_genesis, a_world_of
 
 
 def test_genesis_block_follows_from_the_genesis_alone() -> None:
@@ -135,7 +135,8 @@ def test_replay_refuses_a_changed_header_and_changes_nothing() -> None:
         value = getattr(block.header, name)
         # Any later time makes a block of its own: only the certificate says which one was agreed on.
         wrong_value = value - 10 if name == "time" else value + 1 if isinstance(value, int) else Digest(bytes(32))
-        wrong = replace(block.header, **{name: wrong_value})
+        changes: dict[str, Any] = {name: wrong_value}
+        wrong = replace(block.header, **changes)
         with pytest.raises(BadProof):
             other.executor.replay(Block(header=wrong, transactions=block.transactions, results=block.results))
         assert (other.state.root(), other.history.size, other.executor.tip.height) == (root, 3, 2)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_world import ALICE, BOB, GENESIS, a_genesis
 
 from bftledger.base.errors import OperatorError
 from bftledger.base.genesis import Genesis, ReplicaKeys
 from bftledger.base.ids import Millis, PublicKey
+from tests.ledger.ledger_world import ALICE, BOB, GENESIS, a_genesis
 
 Document = dict[str, Any]
 PARAMS = st.recursive(

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bftledger.base.errors import BadProof
+from bftledger.base.ids import Digest
 from bftledger.ledger import merkle
 from bftledger.ledger.history import History, HistoryNode, history_path
 
@@ -134,14 +135,14 @@ def test_changed_proof_is_no_proof(size: int, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("size", [*range(20), 31, 32, 33, 63, 100])
 def test_history_grows_as_the_tree_does_and_proves_every_old_block(size: int) -> None:
-    history, stored = History.empty(), dict[tuple[int, int], bytes]()
-    blocks = [hashlib.sha256(b"%d" % i).digest() for i in range(size)]
+    history, stored = History.empty(), dict[tuple[int, int], Digest]()
+    blocks = [Digest(hashlib.sha256(b"%d" % i).digest()) for i in range(size)]
     for block_hash in blocks:
         for node in history.append(block_hash):
             assert isinstance(node, HistoryNode)
             assert stored.setdefault((node.level, node.place), node.hash) == node.hash
 
-    def read(level: int, place: int) -> bytes:
+    def read(level: int, place: int) -> Digest:
         return stored[level, place]
 
     assert history.root() == merkle.root(blocks)
@@ -154,10 +155,10 @@ def test_history_grows_as_the_tree_does_and_proves_every_old_block(size: int) ->
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 7, 8, 100])
 def test_history_loaded_from_its_nodes_goes_on_as_before(size: int) -> None:
-    stored, history = dict[tuple[int, int], bytes](), History.empty()
+    stored, history = dict[tuple[int, int], Digest](), History.empty()
     for i in range(size):
-        stored.update(((node.level, node.place), node.hash) for node in history.append(bytes([i] * 32)))
+        stored.update(((node.level, node.place), node.hash) for node in history.append(Digest(bytes([i] * 32))))
     loaded = History.load(size, lambda level, place: stored[level, place])
 
-    assert loaded.append(b"next") == history.append(b"next")
+    assert loaded.append(Digest(b"next")) == history.append(Digest(b"next"))
     assert loaded.root() == history.root()

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_world import ALICE, GENESIS, START, VERIFIER, World, a_genesis, a_world_of, certify
 
 from bftledger.apps.machine import Result
 from bftledger.base.errors import BadProof, BadSignature, Malformed
@@ -13,6 +12,7 @@ from bftledger.base.ids import Millis, Seq
 from bftledger.ledger.client_messages import HeightReply, QueryReply, ReadProof
 from bftledger.ledger.reads import verify_height, verify_read
 from bftledger.ledger.receipt import Receipt, verify_receipt
+from tests.ledger.ledger_world import ALICE, GENESIS, START, VERIFIER, World, a_genesis, a_world_of, certify
 
 WORLD = a_world_of(12)
 REFUSED = (Malformed, BadProof, BadSignature)

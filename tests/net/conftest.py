@@ -3,7 +3,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from wires import Wires
+
+from tests.net.wires import Wires
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import threading
 import time
 
 import zmq
-from wires import DEADLINE_S, Socket, Wires, receive, until
 
 from bftledger.base.ids import ReplicaId
 from bftledger.net.options import Limits
 from bftledger.net.transport import FromClient, FromPeer
 from bftledger.net.zmq import ZmqTransport
+from tests.net.wires import DEADLINE_S, Socket, Wires, receive, until
 
 ZERO = ReplicaId(0)
 
@@ -141,7 +141,7 @@ def test_drain_stops_after_the_bytes_it_is_allowed(wires: Wires) -> None:
     client = a_client(wires, replica)
     for _ in range(6):
         client.raw.send(bytes(1000))
-    sizes = []
+    sizes: list[int] = []
     while sum(sizes) < 6:
         assert replica.wait(int(DEADLINE_S * 1000))
         sizes.append(len(replica.drain(max_bytes=1500)))

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import pytest
-from wires import DEADLINE_S, Wires
 
 from bftledger.base.errors import OperatorError
 from bftledger.base.ids import ReplicaId
@@ -14,6 +13,7 @@ from bftledger.net.dealer import ClientConnection, ReplicaAddress
 from bftledger.net.options import Limits
 from bftledger.net.transport import FromClient
 from bftledger.net.zmq import ZmqTransport
+from tests.net.wires import DEADLINE_S, Wires
 
 ZERO, ONE = ReplicaId(0), ReplicaId(1)
 

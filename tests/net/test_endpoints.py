@@ -4,10 +4,10 @@ import socket
 from pathlib import Path
 
 import pytest
-from wires import Wires
 
 from bftledger.base.errors import OperatorError
 from bftledger.base.ids import ReplicaId
+from tests.net.wires import Wires
 
 
 def test_port_taken_by_another_program_is_named(wires: Wires) -> None:

@@ -4,7 +4,6 @@ from functools import partial
 
 import pytest
 import zmq
-from wires import TCP, Wires, receive, until
 
 from bftledger.base.errors import OperatorError
 from bftledger.base.ids import ReplicaId
@@ -12,6 +11,7 @@ from bftledger.net.curve import TransportKey
 from bftledger.net.options import Limits
 from bftledger.net.transport import FromPeer
 from bftledger.net.zmq import ZmqTransport
+from tests.net.wires import TCP, Wires, receive, until
 
 ZERO, ONE, TWO = ReplicaId(0), ReplicaId(1), ReplicaId(2)
 SHORT_HANDSHAKE = Limits(handshake_ms=300)

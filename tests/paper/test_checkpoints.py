@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.builders import TestedReplica, Writer, a_replica, block_hash, delivered, fired, only, sent, tx
 
 from bftledger.base.ids import ReplicaId, Seq
 from bftledger.pbft.effects import Discard, Halt, Ignore, Ignored, Install, Persist, ReadBlocks, Send
 from bftledger.pbft.events import BlocksRead, Installed, InstallFailed, Started
 from bftledger.pbft.messages import Checkpoint, FetchBlocks, Message, Stable, Status
 from bftledger.pbft.timers import StatusTimer
+from tests.builders import TestedReplica, Writer, a_replica, block_hash, delivered, fired, only, sent, tx
 
 W = Writer()
 

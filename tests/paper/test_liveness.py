@@ -1,8 +1,6 @@
 """What keeps a group going (OSDI'99 §4.5.2): timers that double, joining f+1 others, sending again what was lost."""
 
 import pytest
-from tests.builders import TestedReplica, Writer, a_replica, delivered, fired, only, sent, tx
-from tests.cluster import Cluster
 
 from bftledger.base.ids import Millis, Seq, View
 from bftledger.pbft.effects import Broadcast, Effect, Ignore, Ignored, Send, StartTimer, StopTimer
@@ -10,6 +8,8 @@ from bftledger.pbft.events import Started, Submitted, Withdrawn
 from bftledger.pbft.messages import Commit, NewView, Prepare, PrePrepare, Relay, Status, ViewChange
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import NewViewTimer, RequestTimer, StatusTimer, suspicion_timeout
+from tests.builders import TestedReplica, Writer, a_replica, delivered, fired, only, sent, tx
+from tests.cluster import Cluster
 
 W = Writer()
 

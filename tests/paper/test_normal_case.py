@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.builders import NOW, TestedReplica, Writer, a_replica, block_hash, delivered, fired, only, sent, tx
 
 from bftledger.base.ids import Millis, ReplicaId, Seq, View
 from bftledger.pbft.effects import Broadcast, Deliver, Effect, Ignore, Ignored, Persist, Refuse, Send, StartTimer
 from bftledger.pbft.events import Submitted
 from bftledger.pbft.messages import Commit, Message, Prepare, PreparedCertificate, PrePrepare, Relay, ViewChange
 from bftledger.pbft.timers import BatchTimer
+from tests.builders import NOW, TestedReplica, Writer, a_replica, block_hash, delivered, fired, only, sent, tx
 
 W = Writer()
 LONG_AGO = 60_000

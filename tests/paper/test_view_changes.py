@@ -5,20 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.builders import (
-    FAST,
-    NOW,
-    TestedReplica,
-    Writer,
-    a_replica,
-    block_hash,
-    delivered,
-    fired,
-    only,
-    proposal,
-    sent,
-    tx,
-)
 
 from bftledger.base.errors import BadProof, BadSignature
 from bftledger.base.ids import Seq, View
@@ -38,6 +24,20 @@ from bftledger.pbft.messages import (
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import RequestTimer, StatusTimer
 from bftledger.pbft.wire import NULL_PROPOSAL
+from tests.builders import (
+    FAST,
+    NOW,
+    TestedReplica,
+    Writer,
+    a_replica,
+    block_hash,
+    delivered,
+    fired,
+    only,
+    proposal,
+    sent,
+    tx,
+)
 
 W = Writer()
 DOOR = Authenticator(W.group, FAST.verifier, Settings(window=64))

@@ -19,7 +19,7 @@ from typing import Final, Self
 
 from bftledger.apps.load import load_machine
 from bftledger.base.crypto import Ed25519Signer, Ed25519Verifier
-from bftledger.base.ids import ReplicaId, Seq, TxId, View
+from bftledger.base.ids import ReplicaId, Seq, TxId
 from bftledger.base.transaction import decode as decode_transaction
 from bftledger.client import AsyncClient
 from bftledger.home.home import Home, init
@@ -35,6 +35,10 @@ DEADLINE_S: Final = 30.0
 """Nothing that is waited for takes nearly so long; who waits longer has found a defect."""
 
 ALL: Final = tuple(ReplicaId(i) for i in range(4))
+QUORUM: Final = 3
+IN_STEP: Final = 16
+"""Replicas whose heights differ by no more are busy, not behind."""
+
 _POLL_S: Final = 0.02
 
 Statuses = dict[ReplicaId, StatusReply]
@@ -100,6 +104,10 @@ class Processes:
         """The replicas that were started and neither killed nor stopped."""
         return tuple(self._running)
 
+    def pid(self, replica: int) -> int:
+        """The process id of a replica that runs."""
+        return self._running[ReplicaId(replica)].pid
+
     def log(self, replica: int) -> str:
         """All that the replica has said, in all its lives."""
         with contextlib.suppress(FileNotFoundError):
@@ -136,10 +144,6 @@ class Processes:
                 block = decode_at(data, Seq(height))
                 found.update(decode_transaction(tx, genesis_hash).id for tx in block.transactions)
         return found
-
-    def heights(self) -> list[Seq]:
-        """The height of each replica's ledger."""
-        return [report.height for report in self.audit()]
 
 
 def command(home: Home, replica: int) -> list[str]:
@@ -193,7 +197,7 @@ class Observer:
         raise AssertionError(f"waited {DEADLINE_S} s in vain until {what}: {statuses}")
 
     async def ready(self, *replicas: int) -> Statuses:
-        """Waits until these replicas (all that run, if none is named) are in one active view, in step."""
+        """Waits until these replicas (all that run, if none is named) are in step and a quorum in one view."""
         wanted = [ReplicaId(i) for i in replicas or self._processes.running]
         return await self.until(lambda found: are_together(found, wanted), f"replicas {wanted} are together")
 
@@ -220,26 +224,24 @@ class Observer:
 
 
 def are_together(found: Statuses, replicas: Sequence[ReplicaId]) -> bool:
-    """Whether all these answer and are in the same active view, within a window of one another."""
+    """Whether all these answer and are in step, and a quorum of them is in one active view.
+
+    One may be out of it: who lost patience alone waits for the others in the next view, and follows meanwhile.
+    """
     if any(i not in found for i in replicas):
         return False
     heights = [found[i].executed for i in replicas]
     return (
-        len({found[i].view for i in replicas}) == 1
-        and all(found[i].active for i in replicas)
-        and max(heights) - min(heights) <= 16
+        max(Counter(found[i].view for i in replicas if found[i].active).values(), default=0) >= QUORUM
+        and max(heights) - min(heights) <= IN_STEP
         and all(found[i].executed >= found[i].stable for i in replicas)
     )
 
 
-def view_of(statuses: Statuses) -> View:
-    """The view that the replicas are in."""
-    return max(status.view for status in statuses.values())
-
-
 def primary_of(statuses: Statuses) -> ReplicaId:
-    """The primary of that view."""
-    return max(statuses.values(), key=lambda status: status.view).primary
+    """The primary of the view that most are in."""
+    ((primary, _),) = Counter(status.primary for status in statuses.values() if status.active).most_common(1)
+    return primary
 
 
 def missing_or_doubled(ledger: Counter[TxId], acknowledged: Iterable[TxId]) -> list[str]:

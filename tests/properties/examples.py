@@ -3,11 +3,11 @@
 from typing import Any
 
 from hypothesis import strategies as st
-from tests.builders import ED25519, FAST, GENESIS, Writer
 
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, Signature, View
 from bftledger.base.transaction import MAX_MILLIS, MAX_PAYLOAD_BYTES, Transaction, sign
 from bftledger.pbft import messages, wire
+from tests.builders import ED25519, FAST, GENESIS, Writer
 
 W = Writer(4, ED25519)
 SIGNERS = [FAST.signer(f"client {i}") for i in range(3)]

@@ -7,14 +7,14 @@ import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.builders import ED25519, GENESIS, tx
-from tests.properties.examples import transactions
 
 from bftledger.base import cbor, transaction
 from bftledger.base.crypto import Ed25519Signer, Ed25519Verifier, tagged_hash
 from bftledger.base.errors import BadSignature, Malformed
 from bftledger.base.group import Group
 from bftledger.base.ids import Digest, Millis, PublicKey, View
+from tests.builders import ED25519, GENESIS, tx
+from tests.properties.examples import transactions
 
 values: st.SearchStrategy[Any] = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-(1 << 64), (1 << 64) - 1), st.binary(), st.text()),
@@ -138,8 +138,8 @@ def test_a_transaction_with_any_byte_changed_is_refused() -> None:
     encoded = tx("pay bob", keys=ED25519).encoded
     for at in range(len(encoded)):
         for mask in (1, 0x20, 0x80, 0xFF):
+            changed = encoded[:at] + bytes([encoded[at] ^ mask]) + encoded[at + 1 :]
             with pytest.raises((Malformed, BadSignature)):
-                changed = encoded[:at] + bytes([encoded[at] ^ mask]) + encoded[at + 1 :]
                 transaction.decode(changed, GENESIS).verify(ED25519.verifier)
 
 

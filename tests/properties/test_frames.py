@@ -10,16 +10,16 @@ import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.builders import ED25519, FAST, GENESIS, Writer
-from tests.properties.examples import EXAMPLES, W, records
 
 from bftledger.base import cbor
 from bftledger.base.errors import BadProof, BadSignature, Malformed
 from bftledger.base.group import Group
-from bftledger.base.ids import Digest
+from bftledger.base.ids import Digest, ReplicaId
 from bftledger.pbft import messages, wire
 from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.settings import Settings
+from tests.builders import ED25519, FAST, GENESIS, Writer
+from tests.properties.examples import EXAMPLES, W, records
 
 REFUSED = (Malformed, BadSignature, BadProof)
 DOOR = Authenticator(W.group, ED25519.verifier, Settings())
@@ -53,7 +53,7 @@ def test_an_authentic_message_comes_through_the_door(kind: str) -> None:
 
 
 def test_every_kind_of_message_has_an_example_and_a_strategy() -> None:
-    declared = {kind.__name__ for kind in messages.Message.__args__}  # type: ignore[attr-defined]
+    declared = {kind.__name__ for kind in messages.Message.__args__}
 
     assert set(EXAMPLES) == declared
     assert set(records) == declared | {"PreparedCertificate", "CheckpointCertificate"}
@@ -121,7 +121,7 @@ def test_a_message_signed_by_another_replica_is_refused(kind: str) -> None:
 @kinds
 @pytest.mark.parametrize("stranger", [4, 255])
 def test_a_message_of_no_member_is_refused(kind: str, stranger: int) -> None:
-    forged = dataclasses.replace(EXAMPLES[kind], replica=stranger)
+    forged = dataclasses.replace(EXAMPLES[kind], replica=ReplicaId(stranger))
 
     with pytest.raises(REFUSED):
         door().authenticate(wire.encode(forged))
@@ -211,11 +211,14 @@ def test_wrong_types_in_a_frame_are_refused(number: object, fields: object, rest
         DOOR.authenticate(cbor2.dumps([number, fields, *rest], canonical=True))
 
 
+WRONG: tuple[Any, ...] = (None, True, -1, 1 << 63, b"", b"\0", "text", [], [None], [[]], [[1, 2], [3]], {}, [1] * 40)
+
+
 @kinds
 def test_a_wrong_type_in_any_field_is_refused(kind: str) -> None:
     number, fields, *rest = cbor.decode(wire.encode(EXAMPLES[kind]))
     for at in range(len(fields)):
-        for wrong in (None, True, -1, 1 << 63, b"", b"\0", "text", [], [None], [[]], [[1, 2], [3]], {}, [1] * 40):
+        for wrong in WRONG:
             if wrong == fields[at] and type(wrong) is type(fields[at]):
                 continue
             with pytest.raises(REFUSED):
@@ -241,9 +244,9 @@ def bombs() -> Iterator[tuple[str, bytes]]:
 def test_a_bomb_is_refused_at_once(frame: bytes) -> None:
     times = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = time.process_time()
         with pytest.raises(REFUSED):
             door().authenticate(frame)
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
 
     assert min(times) < 0.01

@@ -7,10 +7,10 @@ is a whole bug report: it belongs into `REGRESSIONS` and is never removed.
 import random
 
 import pytest
-from tests.builders import tx
-from tests.cluster import Cluster
 
 from bftledger.base.transaction import Transaction
+from tests.builders import tx
+from tests.cluster import Cluster
 
 SEEDS = range(300)
 REGRESSIONS: tuple[int, ...] = ()

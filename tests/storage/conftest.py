@@ -5,7 +5,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from stores import Disk, fill
+
+from tests.storage.stores import Disk, fill
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from bftledger.apps.state import AuthenticatedMap
 from bftledger.base import transaction
 from bftledger.base.crypto import Ed25519Signer, Ed25519Verifier
 from bftledger.base.genesis import Genesis, ReplicaKeys
-from bftledger.base.ids import Millis, ReplicaId, Seq, View
+from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
 from bftledger.base.transaction import Transaction
 from bftledger.ledger.executor import Executed, Executor, execute_genesis
 from bftledger.ledger.history import History
@@ -114,12 +114,12 @@ def prepared(seq: int, view: int = 0) -> PreparedCertificate:
     return PreparedCertificate(pre_prepare=without_proposal, prepares=votes)
 
 
-def checkpoint(seq: int, block_hash: bytes = bytes(32), by: int = ME) -> Checkpoint:
+def checkpoint(seq: int, block_hash: Digest = Digest(bytes(32)), by: int = ME) -> Checkpoint:
     unsigned = Checkpoint(seq=Seq(seq), block_hash=block_hash, replica=ReplicaId(by), signature=wire.UNSIGNED)
     return wire.sign(unsigned, SIGNERS[by], HASH)
 
 
-def certificate(seq: int, block_hash: bytes = bytes(32)) -> CheckpointCertificate:
+def certificate(seq: int, block_hash: Digest = Digest(bytes(32))) -> CheckpointCertificate:
     votes = tuple((ReplicaId(i), checkpoint(seq, block_hash, i).signature) for i in range(GENESIS.group.quorum))
     return CheckpointCertificate(seq=Seq(seq), block_hash=block_hash, signatures=votes)
 

@@ -7,7 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from stores import (
+
+from bftledger.base.errors import StoreError
+from bftledger.base.ids import ReplicaId
+from bftledger.storage.audit import AuditReport, audit_store, compare
+from bftledger.storage.sqlite import SqliteStore
+from tests.storage.stores import (
     GENESIS,
     HASH,
     MACHINE,
@@ -22,11 +27,6 @@ from stores import (
     prepare,
     tx,
 )
-
-from bftledger.base.errors import StoreError
-from bftledger.base.ids import ReplicaId
-from bftledger.storage.audit import AuditReport, audit_store, compare
-from bftledger.storage.sqlite import SqliteStore
 
 
 def audit(path: Path) -> AuditReport:

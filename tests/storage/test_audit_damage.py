@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from stores import GENESIS, HASH, MACHINE, ME, VERIFIER, fill
 
 from bftledger.base.errors import StoreError
 from bftledger.storage.audit import audit_store
 from bftledger.storage.schema import TABLES
 from bftledger.storage.sqlite import SqliteStore
+from tests.storage.stores import GENESIS, HASH, MACHINE, ME, VERIFIER, fill
 
 
 def content(path: Path) -> object:

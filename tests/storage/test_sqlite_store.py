@@ -9,7 +9,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from stores import DOOR, HASH, ME, Disk, Scribe, a_genesis, certificate, fill, prepare, proposal, tx
 
 from bftledger.base.errors import StoreError
 from bftledger.base.ids import ReplicaId, Seq
@@ -17,6 +16,7 @@ from bftledger.ledger.block import Header
 from bftledger.pbft import wire
 from bftledger.storage.recall import recall_certificate, recall_history, recall_votes
 from bftledger.storage.sqlite import SqliteStore
+from tests.storage.stores import DOOR, HASH, ME, Disk, Scribe, a_genesis, certificate, fill, prepare, proposal, tx
 
 
 def sql(path: Path, *statements: str) -> None:

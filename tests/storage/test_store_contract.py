@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from stores import (
+
+from bftledger.base.errors import StoreError
+from bftledger.base.ids import Millis, Seq, TxId
+from bftledger.pbft import wire
+from bftledger.storage.memory import MemoryStore
+from bftledger.storage.recall import recall_votes
+from bftledger.storage.sqlite import SqliteStore
+from bftledger.storage.store import KINDS, BlockRows, Place, Store, Vote
+from tests.storage.stores import (
     DOOR,
     HASH,
     ME,
@@ -24,14 +32,6 @@ from stores import (
     tx,
     view_change,
 )
-
-from bftledger.base.errors import StoreError
-from bftledger.base.ids import Millis, Seq, TxId
-from bftledger.pbft import wire
-from bftledger.storage.memory import MemoryStore
-from bftledger.storage.recall import recall_votes
-from bftledger.storage.sqlite import SqliteStore
-from bftledger.storage.store import KINDS, BlockRows, Place, Store, Vote
 
 
 class Medium(Protocol):

@@ -4,12 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from stores import HASH, ME, fill, prepare
 
 from bftledger.base.errors import StoreError
 from bftledger.base.ids import Seq
 from bftledger.storage.sqlite import SqliteStore
 from bftledger.storage.wal import require_sound
+from tests.storage.stores import HASH, ME, fill, prepare
 
 FRAME = 24 + 4096
 

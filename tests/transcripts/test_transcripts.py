@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.builders import tx
 from tests.cluster import Cluster
 from tests.transcripts.transcript import Transcript

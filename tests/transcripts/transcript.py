@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 
-from tests.builders import GENESIS
-from tests.cluster import Cluster
-
 from bftledger.pbft import messages, wire
 from bftledger.pbft.messages import CheckpointCertificate, PrePrepare, Proposal
+from tests.builders import GENESIS
+from tests.cluster import Cluster
 
 
 def mask(replicas: int) -> str:

@@ -74,7 +74,8 @@ def local_addresses(replicas: int, base_port: int | None = None) -> tuple[Replic
     """Loopback addresses for a group of one machine: replica i has the ports base + 2i (peers) and base + 2i + 1.
 
     Without a base port some are found that are free, and below those that systems give to outgoing connections: a peer
-    that keeps trying to reach a stopped replica could be given that very port, connect to itself, and keep it. Raises `OperatorError` if a port is taken or none are free.
+    that keeps trying to reach a stopped replica could be given that very port, connect to itself, and keep it.
+    Raises `OperatorError` if a port is taken or none are free.
     """
     count = 2 * replicas
     if base_port is not None and not 1024 <= base_port <= MAX_PORT - count + 1:

@@ -5,7 +5,7 @@
     keys/replica-I.key         private: a replica's secrets; on a host of its own only that replica's
     keys/clients/NAME.key      private: a client's key
     data/replica-I/ledger.db   what replica I voted, decided and executed
-    run/                       of running processes: pid files, logs, and what they say when they are ready
+    run/                       of running processes: pid files and logs
 
 The genesis is written last: a home that has one is whole. Clients need the genesis and the configuration only, and
 checking a receipt the genesis only.
@@ -76,9 +76,6 @@ class Home:
 
     def log_path(self, replica: int) -> Path:
         return self.run_path / f"replica-{replica}.log"
-
-    def ready_path(self, replica: int) -> Path:
-        return self.run_path / f"replica-{replica}.ready"
 
     # ── what they say ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -90,11 +90,12 @@ def _check_timers(state: State) -> None:
     assert not (state.active and state.new_view_timer_runs), "nobody waits for a view that began"
     assert state.is_primary or not state.batch_timer_runs, "only a primary gathers batches"
     if state.watched is not None:
-        view, transaction = state.watched
+        view, subject = state.watched
         assert view == state.view, "the request timer is the current view's"
-        assert transaction == state.pool.oldest(), "the request timer follows the oldest pending transaction"
+        assert subject == state.waits_longest, "the request timer follows what has waited longest"
     else:
         assert not len(state.pool), "a pending transaction is watched"
+        assert state.executed <= state.low, "a block without certificate is watched"
 
 
 def _check_slot(state: State, slot: Slot) -> None:

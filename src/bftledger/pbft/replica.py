@@ -302,15 +302,15 @@ class Replica:
                 if view != state.view or state.active:
                     return Ignored.STALE_TIMER
                 return self._leave_for(View(view + 1))
-            case RequestTimer(view, transaction, relayed):
-                if state.watched != (view, transaction):
+            case RequestTimer(view, subject, relayed):
+                if state.watched != (view, subject):
                     return Ignored.STALE_TIMER
                 if relayed and state.active and not (state.is_primary or state.lagging or state.alone):
                     return self._leave_for(View(view + 1))
-                return [
-                    Broadcast(self._relay(state.pool.oldest_pending(RELAYED))),
-                    StartTimer(RequestTimer(view, transaction, relayed=True), self._half_timeout()),
-                ]
+                oldest = state.pool.oldest_pending(RELAYED)
+                effects: list[Effect] = [Broadcast(self._relay(oldest))] if oldest else []
+                effects.append(StartTimer(RequestTimer(view, subject, relayed=True), self._half_timeout()))
+                return effects
             case _:
                 assert_never(timer)
 
@@ -319,17 +319,19 @@ class Replica:
 
         It starts anew only when that one is settled, so ordering everybody else's does not excuse a censor. It runs
         also where it accuses nobody, at the primary, while no view is active, and while this replica lags or is alone:
-        there it only makes others watch what would otherwise be known to this replica alone.
+        there it only makes others watch what would otherwise be known to this replica alone. And it runs when nothing
+        is pending but a block has no certificate: those who have yet to execute it may lack what only a new view gives
+        them.
         """
         state = self.state
-        oldest = state.pool.oldest()
-        watched = None if oldest is None else (state.view, oldest)
+        subject = state.waits_longest
+        watched = None if subject is None else (state.view, subject)
         if watched == state.watched:
             return []
         state.watched = watched
-        if oldest is None:
+        if subject is None:
             return [StopTimer(RequestTimer)]
-        return [StartTimer(RequestTimer(state.view, oldest, relayed=False), self._half_timeout())]
+        return [StartTimer(RequestTimer(state.view, subject, relayed=False), self._half_timeout())]
 
     def _half_timeout(self) -> Millis:
         return Millis(self.state.suspicion_timeout() // 2)

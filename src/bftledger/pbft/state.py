@@ -103,8 +103,8 @@ class State:
     failed_views: int = 0
     """Views left since a transaction was last ordered: the first new view is given T, the next 2T, 4T …"""
 
-    watched: tuple[View, TxId] | None = None
-    """The view and transaction that the request timer runs for."""
+    watched: tuple[View, TxId | Seq] | None = None
+    """The view, and the transaction or block, that the request timer runs for."""
     unheard: set[ReplicaId] = field(default_factory=set)
     """Whom this replica has not heard since its restart."""
     fetch: Fetch | None = None
@@ -149,6 +149,13 @@ class State:
     def alone(self) -> bool:
         """Whether too few were heard since the restart to decide anything with this replica."""
         return len(self.unheard) > self.group.n - self.group.quorum
+
+    @property
+    def waits_longest(self) -> TxId | Seq | None:
+        """The oldest pending transaction; if there is none, the first executed block that no quorum has certified."""
+        if (oldest := self.pool.oldest()) is not None:
+            return oldest
+        return Seq(self.low + 1) if self.executed > self.low else None
 
     def slot(self, seq: Seq) -> Slot:
         """The log's entry for `seq`, made if there is none."""

@@ -7,16 +7,19 @@ paper: doubling is capped, because a group that was cut for a day should not wai
 
 from dataclasses import dataclass
 
-from bftledger.base.ids import Millis, TxId, View
+from bftledger.base.ids import Millis, Seq, TxId, View
 from bftledger.pbft.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class RequestTimer:
-    """The oldest pending transaction was not ordered in time: first by half of T, then (`relayed`) by all of it."""
+    """What has waited longest was not settled in time: first by half of T, then (`relayed`) by all of it.
+
+    `subject`: the oldest pending transaction, to be ordered; or an executed block, by its height, to become stable.
+    """
 
     view: View
-    transaction: TxId
+    subject: TxId | Seq
     relayed: bool
 
 
