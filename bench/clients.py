@@ -51,12 +51,16 @@ class Job:
 
 @dataclass(kw_only=True)
 class Window:
-    """What one process saw between `start` and `end`; `total` and `failed` count from its beginning."""
+    """What one process saw between `start` and `end`; `total` and `failed` count from its beginning.
+
+    `view`: the highest that a replica says it is in, at the end.
+    """
 
     latencies_ms: list[float] = field(default_factory=list)
     cpu_s: float = 0.0
     first_height: int = 0
     last_height: int = 0
+    view: int = 0
     total: int = 0
     failed: dict[str, int] = field(default_factory=dict)
 
@@ -108,6 +112,7 @@ class Clients:
         self._window.cpu_s = time.process_time() - cpu
         await asyncio.gather(*loops)
         self._window.failed = dict(self._failed)
+        self._window.view = max((reply.view for reply in (await connections[0].status()).values() if reply), default=0)
         return self._window
 
     async def _loop(self, connection: AsyncClient, signer: Ed25519Signer, chance: random.Random) -> None:

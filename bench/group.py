@@ -1,5 +1,6 @@
 """The group under test: real replica processes on loopback, each with its own durable store, taken down at the end."""
 
+import asyncio
 import contextlib
 import os
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from bftledger.base.errors import OperatorError
 from bftledger.base.ids import ReplicaId
+from bftledger.cli.up import wait_until_ready
+from bftledger.client import AsyncClient
 from bftledger.home.home import Home, init
 from bftledger.home.template import Template
 from bftledger.node.supervisor import GRACE_S, Supervisor
@@ -64,7 +67,7 @@ def made_home(path: Path | None, *, replicas: int, keep: bool) -> Iterator[Home]
 
 @contextlib.contextmanager
 def running_group(home: Home, profiled: int | None) -> Iterator[LocalGroup]:
-    """The group of `home`, all its replicas started; `profiled` runs under cProfile, which makes it slower.
+    """The group of `home`, all its replicas ready; `profiled` runs under cProfile, which makes it slower.
 
     Raises `OperatorError` if a replica did not stay up.
     """
@@ -76,8 +79,14 @@ def running_group(home: Home, profiled: int | None) -> Iterator[LocalGroup]:
                 group.pids[replica] = stack.enter_context(_profiled_replica(home, replica, group.profile))
             else:
                 group.pids[replica] = supervisor.start(replica)
+        asyncio.run(_ready(supervisor))
         yield group
         group.check()
+
+
+async def _ready(supervisor: Supervisor) -> None:
+    async with AsyncClient.open(supervisor.home) as client:
+        await wait_until_ready(client, supervisor)
 
 
 @contextlib.contextmanager

@@ -55,6 +55,8 @@ class Measured:
     """How many transactions were committed in and out of the window."""
     failed: dict[str, int]
     """What became of those that were not committed, in and out of the window."""
+    view: int
+    """The group's view at the end."""
     clients_cpu_s: float
     replicas_cpu_s: list[float]
 
@@ -82,6 +84,7 @@ class Measured:
             "samples": count,
             "tx_per_block": round(count / self.blocks, 1),
             "failed": self.failed,
+            "view": self.view,
             "clients_cpu_us_per_tx": round(self.clients_cpu_s / count * 1e6, 1),
             "clients_cpu_share": round(self.clients_cpu_s / seconds, 3),
             "replicas_cpu_us_per_tx": [round(cpu / count * 1e6, 1) for cpu in self.replicas_cpu_s],
@@ -140,6 +143,7 @@ def _sum(load: Load, windows: list[Window], replicas_cpu_s: list[float]) -> Meas
         blocks=max(heights) - min(heights) + 1 if heights else 0,
         total=sum(window.total for window in windows),
         failed=dict(failed),
+        view=max(window.view for window in windows),
         clients_cpu_s=sum(window.cpu_s for window in windows),
         replicas_cpu_s=replicas_cpu_s,
     )

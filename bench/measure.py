@@ -207,6 +207,8 @@ def _measure(group: LocalGroup, load: Load) -> Measured:
     group.check()
     if measured.failed:
         _say(f"bench: not committed: {measured.failed}")
+    if measured.view:
+        _say(f"bench: the group is in view {measured.view}: its primary was changed in this load or before")
     return measured
 
 

@@ -22,11 +22,12 @@ from bftledger.pbft import effects as fx
 from bftledger.pbft import events as ev
 from bftledger.pbft import invariants, messages, wire
 from bftledger.pbft.authenticate import Authenticator
-from bftledger.pbft.messages import Blocks, CheckpointCertificate, Proposal
+from bftledger.pbft.messages import Blocks, Proposal
 from bftledger.pbft.replica import Replica
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import Timer
 from tests.builders import FAST, GENESIS, GENESIS_BLOCK, NOW, Keys
+from tests.memory_store import MemoryStore, slot_of
 
 PROMISES = (
     messages.PrePrepare,
@@ -37,60 +38,6 @@ PROMISES = (
     messages.NewView,
 )
 BLOCKS_PER_ANSWER = 5
-MAX_SKEW_MS = 5_000
-
-Slot = tuple[int, str, int]
-
-
-def slot_of(record: Any) -> Slot:
-    """Where a promise belongs: (sequence number, kind, view), as a store keeps it."""
-    kind = type(record).__name__
-    match record:
-        case messages.PreparedCertificate(pre_prepare=pre_prepare):
-            return pre_prepare.seq, kind, 0
-        case messages.ViewChange() | messages.NewView():
-            return 0, kind, 0
-        case messages.Checkpoint():
-            return record.seq, kind, 0
-        case _:
-            return record.seq, kind, record.view
-
-
-@dataclass
-class MemoryStore:
-    """What survives a crash: promises as frames, blocks, certificates."""
-
-    votes: dict[Slot, bytes] = field(default_factory=dict)
-    blocks: list[bytes] = field(default_factory=list)
-    hashes: list[Digest] = field(default_factory=lambda: [GENESIS_BLOCK])
-    ledger: dict[TxId, int] = field(default_factory=dict)
-    certificates: dict[int, CheckpointCertificate] = field(default_factory=dict)
-
-    def keep(self, record: wire.Record) -> None:
-        if isinstance(record, CheckpointCertificate):
-            self.certificates[record.seq] = record
-        else:
-            self.votes[slot_of(record)] = wire.encode(record)
-
-    def discard(self, seq: Seq) -> None:
-        self.votes = {slot: frame for slot, frame in self.votes.items() if not 1 <= slot[0] <= seq}
-
-    def append(self, transactions: Iterable[Transaction], time: int) -> tuple[Digest, bytes]:
-        """Executes: what is in the ledger already, or expired, stays out of the block."""
-        kept = []
-        for tx in transactions:
-            if tx.id not in self.ledger and tx.expires >= time:
-                self.ledger[tx.id] = len(self.hashes)
-                kept.append(tx)
-        block = cbor.encode([self.hashes[-1], time, [tx.encoded for tx in kept]])
-        self.blocks.append(block)
-        self.hashes.append(tagged_hash("test-block", block))
-        return self.hashes[-1], block
-
-    @property
-    def time(self) -> int:
-        """Of the newest block."""
-        return cbor.decode(self.blocks[-1])[1] if self.blocks else 0
 
 
 @dataclass
@@ -308,12 +255,12 @@ class Cluster:
 
     def _read(self, node: Node, to: ReplicaId, first: Seq) -> Iterator[ev.Event]:
         store = node.store
-        blocks = store.blocks[first - 1 :][:BLOCKS_PER_ANSWER]
-        last = first + len(blocks) - 1
-        certified = min((seq for seq in store.certificates if last <= seq <= len(store.blocks)), default=None)
-        if blocks and certified is not None:
-            headers = tuple(store.blocks[last:certified])
-            yield ev.BlocksRead(to, first, tuple(blocks), headers, store.certificates[certified])
+        certified = sorted(seq for seq in store.certificates if first <= seq <= len(store.blocks))
+        if certified:
+            last = min(first + BLOCKS_PER_ANSWER - 1, certified[-1])
+            proof = next(seq for seq in certified if seq >= last)
+            blocks, headers = store.blocks[first - 1 : last], store.blocks[last:proof]
+            yield ev.BlocksRead(to, first, tuple(blocks), tuple(headers), store.certificates[proof])
 
     # ── the network ──
 

@@ -260,7 +260,9 @@ class Engines:
 
     def certificate(self, seq: int, block_hash: Digest, by: Iterable[int] = (0, 1, 2)) -> CheckpointCertificate:
         """These replicas' word for a block, whatever it is."""
-        unsigned = [Checkpoint(seq=Seq(seq), block_hash=block_hash, replica=ReplicaId(i), signature=UNSIGNED) for i in by]
+        unsigned = [
+            Checkpoint(seq=Seq(seq), block_hash=block_hash, replica=ReplicaId(i), signature=UNSIGNED) for i in by
+        ]
         votes = tuple((vote.replica, self.signed(vote).signature) for vote in unsigned)
         return CheckpointCertificate(seq=Seq(seq), block_hash=block_hash, signatures=votes)
 
@@ -276,6 +278,8 @@ class Engines:
 
     def at_next_round(self, id: int, action: Callable[[Engine, Millis], None]) -> None:
         host = self.hosts[id]
+        if host.engine is None:
+            return
         host.inbox.append(action)
         if not host.has_round:
             host.has_round = True

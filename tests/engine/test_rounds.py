@@ -296,5 +296,3 @@ def test_votes_of_settled_blocks_are_forgotten_in_the_store_too() -> None:
         group.commit(group.transaction())
 
     assert all(len(list(host.store.votes())) < 12 for host in group.hosts)
-
-

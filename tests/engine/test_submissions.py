@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bftledger.apps.machine import CONFLICT, INADMISSIBLE, MALFORMED, Result
-from bftledger.base.ids import Millis, Seq
+from bftledger.base.ids import Millis, ReplicaId
 from bftledger.base.transaction import Transaction
 from bftledger.base.transaction import decode as decode_transaction
 from bftledger.engine import submissions
@@ -20,9 +20,10 @@ from bftledger.ledger.client_messages import (
     TxState,
 )
 from bftledger.ledger.receipt import Receipt, verify_receipt
-from bftledger.pbft.messages import Checkpoint, Commit, Message, PrePrepare, Relay
+from bftledger.pbft import wire
+from bftledger.pbft.messages import Checkpoint, Relay
 from tests.builders import FAST
-from tests.engine.engines import ME, START, Engines, a_genesis
+from tests.engine.engines import START, Engines, a_genesis
 
 
 def receipts(group: Engines, reply: Reply, *transactions: Transaction) -> list[Receipt]:
@@ -211,6 +212,7 @@ def refused(group: Engines, tx: Transaction) -> tuple[int, str]:
 def test_an_inadmissible_transaction_is_refused_with_its_reason(kind: dict[str, Any], code: int, reason: str) -> None:
     genesis = a_genesis(members=["alice"], max_lifetime_ms=Millis(10_000), max_payload_bytes=100)
     group = Engines(genesis=genesis)
+    group.run(100)
 
     found = refused(group, group.transaction(**{"lifetime": 5_000, **kind}))
 
@@ -242,9 +244,9 @@ def test_bytes_that_are_no_transaction_are_refused() -> None:
     group.ask(0, Submit(request_id=9, transaction=b"not one"))
     group.run(1)
 
-    assert only(group.taken()) == Refused(
-        request_id=9, code=MALFORMED, reason="it is not a transaction: an array has a length that lies"
-    ) or isinstance(reply := group.replies, dict)
+    reply = only(group.taken())
+    assert isinstance(reply, Refused)
+    assert (reply.request_id, reply.code) == (9, MALFORMED)
 
 
 def test_a_transaction_that_expires_unordered_is_answered_and_nobody_waits_for_it_any_more() -> None:
@@ -371,14 +373,8 @@ def test_a_relay_brings_neither_what_is_in_the_ledger_nor_what_is_not_admissible
         group.transaction(lifetime=10_000_000),
     ]
     good = group.transaction()
-    from bftledger.base.ids import ReplicaId
-    from bftledger.pbft import wire
-
     relay = group.signed(Relay(transactions=(*bad, good), replica=ReplicaId(3), signature=wire.UNSIGNED))
     engine = group.engine(1)
     engine.on_peer(wire.encode(relay), Millis(START + group.now))
 
     assert [tx.id for tx in engine.replica.state.pool.pending()] == [good.id]
-
-
-_ = (Commit, Message, PrePrepare, Seq, ME)

@@ -38,10 +38,14 @@ def test_backup_starts_a_timer_when_it_receives_a_request() -> None:
 
 
 def test_backup_stops_the_timer_when_it_waits_no_more() -> None:
-    """§4.4: "It stops the timer when it is no longer waiting to execute the request"."""
+    """§4.4: "It stops the timer when it is no longer waiting to execute the request"; here, when a quorum has."""
     backup = watching().having(W.pre_prepare(), W.prepare(2), *(W.commit(i) for i in (0, 2)))
+    executed = backup.take(delivered(1, "pay bob"))
+    backup.take(W.checkpoint(0))
+    certified = backup.take(W.checkpoint(2))
 
-    assert StopTimer(RequestTimer) in backup.take(delivered(1, "pay bob"))
+    assert started(executed, RequestTimer) == [StartTimer(RequestTimer(View(0), Seq(1), relayed=False), Millis(250))]
+    assert StopTimer(RequestTimer) in certified
 
 
 def test_ordering_everybody_elses_transactions_does_not_excuse_the_primary() -> None:
@@ -291,6 +295,20 @@ def test_an_expired_transaction_that_nobody_else_takes_does_not_stop_its_holder(
 
     assert cluster.run(10_000, lambda: cluster.have_executed(late))
     assert len(cluster.nodes[3].state.pool) == 0
+
+
+def test_a_block_without_certificate_ends_the_view_of_a_primary_that_is_gone() -> None:
+    """Two of four executed it, so nothing is pending with them; the third has never heard of it, and only the crashed
+    primary could tell it. A client would wait for the certificate for ever."""
+    cluster = Cluster(4)
+    cluster.network.cut = {(i, 3) for i in (0, 1, 2)}
+    cluster.submit(0, tx("pay bob"))
+    cluster.run(3)
+    cluster.crash(0)
+    cluster.network.cut.clear()
+
+    assert cluster.have_executed(tx("pay bob"), on=[1, 2])
+    assert cluster.run(2_000, lambda: all(cluster.nodes[i].state.low == 1 for i in (1, 2, 3)))
 
 
 def test_a_lagging_replica_that_becomes_primary_catches_up_and_leads() -> None:

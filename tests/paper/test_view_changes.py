@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bftledger.base.errors import BadProof, BadSignature
-from bftledger.base.ids import Seq, View
+from bftledger.base.ids import Digest, Millis, Seq, View
 from bftledger.pbft import wire
 from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.effects import Ignore, Ignored, Persist
@@ -229,11 +229,11 @@ def test_a_backup_that_accepts_a_new_view_prepares_what_it_assigns() -> None:
     [[], [(1, proposal("pay eve").digest)], [(1, proposal("pay bob").digest), (2, NULL_PROPOSAL.digest)]],
     ids=["nothing", "another digest", "one number more"],
 )
-def test_a_backup_recomputes_what_the_new_view_assigns(assigning: list[tuple[int, object]]) -> None:
+def test_a_backup_recomputes_what_the_new_view_assigns(assigning: list[tuple[int, Digest]]) -> None:
     """§4.4: a backup "verifies the correctness of O by performing a computation similar to the one used by the primary
     to create O"."""
     changes = [W.view_change(0, prepared=[W.prepared()]), W.view_change(1), W.view_change(3)]
-    false = W.new_view(changes, assigning=assigning)  # type: ignore[arg-type]
+    false = W.new_view(changes, assigning=assigning)
     backup = a_replica(id=2)
 
     assert backup.take(false) == (Ignore(Ignored.WRONG_NEW_VIEW),)
@@ -243,8 +243,8 @@ def test_a_backup_recomputes_what_the_new_view_assigns(assigning: list[tuple[int
 def test_a_new_view_needs_no_timely_proposals() -> None:
     changes = [W.view_change(0, prepared=[W.prepared()]), W.view_change(1), W.view_change(3)]
     backup = prepared_backup(id=2)
-    much_later = NOW + 3_600_000
-    effects = backup.take(W.new_view(changes), now=much_later)  # type: ignore[arg-type]
+    much_later = Millis(NOW + 3_600_000)
+    effects = backup.take(W.new_view(changes), now=much_later)
 
     assert sent(effects, Prepare) == [W.prepare(2, view=1)]
 

@@ -1,7 +1,6 @@
 """Issue: "A restarted replica that missed 2,000 blocks catches up by itself and takes part again"."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -25,7 +24,7 @@ def test_restarted_replica_that_missed_2000_blocks_catches_up_and_takes_part_aga
     group.start()
     asyncio.run(_miss_and_catch_up(group))
     group.kill(*group.running)
-    reports = group.audit()
+    reports = group.audit(0, ABSENT)
 
     assert [str(problem) for report in reports for problem in report.problems] == []
     assert compare(reports) == ()
@@ -43,14 +42,11 @@ async def _miss_and_catch_up(group: Processes) -> None:
                 outcome = await client.submit("put", f"{submitter}/{number}", "missed")
                 assert outcome.ok, outcome
 
-        t0 = time.monotonic()
         await asyncio.gather(*(submit_some(submitter) for submitter in range(SUBMITTERS)))
         height = await observer.settled()
         assert height >= MISSED
-        t1 = time.monotonic()
         group.start(ABSENT)
         await observer.level(height)  # nobody submits anything meanwhile: it finds out by itself
-        print("blocks", height, t1 - t0, "catch up", time.monotonic() - t1)
 
         assert group.stop(1) == 0  # from now on no quorum is without it
         outcome = await client.submit("put", "after", "it came back")

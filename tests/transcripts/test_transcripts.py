@@ -16,8 +16,8 @@ GOLDEN = Path(__file__).parent / "golden"
 BOB, EVE, DAN = tx("pay bob"), tx("pay eve"), tx("pay dan")
 
 
-def a_run(**settings: int) -> tuple[Cluster, Transcript]:
-    cluster = Cluster(4, **settings)
+def a_run() -> tuple[Cluster, Transcript]:
+    cluster = Cluster(4)
     cluster.run(10)
     return cluster, Transcript(cluster)
 
@@ -35,14 +35,14 @@ def normal_case() -> Transcript:
 
 
 def primary_crash() -> Transcript:
-    """The primary crashes when its proposal is prepared but not committed; the new view proposes it again."""
+    """The primary crashes when two backups have committed its proposal and the third has never heard of it."""
     cluster, transcript = a_run()
-    transcript.chapter("a proposal is prepared at two backups, and its primary crashes")
+    transcript.chapter("replica 3 hears nothing of a proposal, and the primary crashes")
     cluster.network.cut = {(a, 3) for a in (0, 1, 2)}
     cluster.submit(0, BOB)
     cluster.run(2)
     cluster.crash(0)
-    transcript.chapter("the network heals, and the others move on to view 1")
+    transcript.chapter("the network heals, and the others move on to view 1, which proposes it again")
     cluster.network.cut = set()
     assert cluster.run(5_000, lambda: cluster.have_executed(BOB, on=[1, 2, 3]))
     transcript.chapter("the old primary starts again, and follows")
@@ -57,8 +57,7 @@ def lagging_replica() -> Transcript:
     cluster.network.partition([3], [0, 1, 2])
     for transaction in (BOB, EVE):
         cluster.submit(0, transaction)
-        assert cluster.run(1_000, lambda wanted=transaction: cluster.have_executed(wanted, on=[0, 1, 2]))
-    cluster.run(200)
+        cluster.run(200)
     transcript.lines.clear()
     transcript.chapter("two blocks later, replica 3 is reachable again")
     cluster.network.cut = set()
@@ -72,11 +71,12 @@ def lagging_replica() -> Transcript:
 def restart() -> Transcript:
     """All replicas crash at once in the middle of a proposal, and go on where they were."""
     cluster, transcript = a_run()
-    transcript.chapter("everybody crashes when the proposal is prepared at all backups")
+    transcript.chapter("everybody crashes when the proposal is prepared, and what is under way is lost")
     cluster.submit(0, BOB)
     cluster.run(2)
     for i in range(4):
         cluster.crash(i)
+    cluster.run(10)
     transcript.chapter("and starts again")
     for i in range(4):
         cluster.start(i)

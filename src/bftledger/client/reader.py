@@ -31,7 +31,7 @@ from bftledger.ledger.client_messages import (
     StatusReply,
 )
 from bftledger.ledger.client_wire import MAX_ARGS_BYTES, MAX_SUMMARIES
-from bftledger.ledger.evidence import Evidence
+from bftledger.ledger.evidence import Evidence, RememberingVerifier
 from bftledger.ledger.outcome import NoAnswer, NotFound, Outcome, State
 from bftledger.ledger.question import Judge
 from bftledger.ledger.receipt import Receipt
@@ -48,6 +48,9 @@ DEFAULT_TIMEOUT_S: Final = 10.0
 DEFAULT_PATIENCE_S: Final = 0.5
 DEFAULT_LIFETIME_S: Final = 60.0
 DEFAULT_STATUS_TIMEOUT_S: Final = 1.0
+
+_VERIFIER: Final = RememberingVerifier(Ed25519Verifier())
+"""Of all clients of the process: a block's certificate is verified once, however many connections bring it."""
 
 _UNCERTIFIED_RUN: Final = 64
 """Above a block without a certificate anywhere, so many are looked through for one that has one."""
@@ -103,7 +106,7 @@ class Reader:
         }
         patience_ms = Millis(round(patience * 1_000))
         timing = Timing(patience_ms=patience_ms, resend_ms=Millis(2 * patience_ms), probe_ms=patience_ms)
-        self._evidence: Final = Evidence(genesis, self.machine, Ed25519Verifier())
+        self._evidence: Final = Evidence(genesis, self.machine, _VERIFIER)
         self._session: Final = Session(self._evidence, timing)
         self._conversation: Final = Conversation(self._session, replicas)
 

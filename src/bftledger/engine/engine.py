@@ -16,7 +16,8 @@ from bftledger.base.ids import Millis, ReplicaId, Seq, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.engine.desk import Desk
 from bftledger.engine.opening import genesis_block_hash, open_ledger
-from bftledger.ledger.chain import verify_segment
+from bftledger.ledger.block import Block
+from bftledger.ledger.chain import verify_segment, verify_way
 from bftledger.ledger.executor import Executed
 from bftledger.pbft import wire
 from bftledger.pbft.authenticate import Authenticator
@@ -274,6 +275,8 @@ class Engine:
         try:
             blocks = verify_segment(self.ledger.tip, message.blocks, message.headers, message.certificate)
         except (BadProof, Malformed) as error:
+            if self._is_contradicted_by(message):
+                raise self._halt(f"the certified block after block {self.ledger.tip.height} follows another") from None
             self.dropped[type(error).__name__] += 1
             return InstallFailed(message.replica)
         transactions: list[TxId] = []
@@ -287,6 +290,16 @@ class Engine:
             transactions += executed.ids
         tip = self.ledger.tip
         return Installed(tip.height, tip.hash, tuple(transactions), message.certificate)
+
+    def _is_contradicted_by(self, message: Blocks) -> bool:
+        """Whether these blocks, proven by their certificate, stand on another block than the newest here."""
+        try:
+            first, *rest = [Block.decode(data).header for data in message.blocks]
+            verify_way(first, [*(header.encoded for header in rest), *message.headers], message.certificate)
+        except (BadProof, Malformed):
+            return False
+        tip = self.ledger.tip
+        return first.height == tip.height + 1 and first.previous != tip.hash
 
     def _read(self, to: ReplicaId, first: Seq) -> Event | None:
         """Blocks from `first` on, as many as one answer may have, and headers up to the next certified block."""

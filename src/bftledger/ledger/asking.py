@@ -18,7 +18,10 @@ LEAST_RETRY_MS: Final = 20
 """No hint of a busy replica makes a client ask it more often."""
 
 _REFRESH_MS: Final = 1_000
-"""So long after a replica failed the others are asked for the view: time enough for them to change it."""
+"""So long after a replica failed all are asked for the view: time enough for them to change it."""
+
+_MOST_DOUBLINGS: Final = 6
+"""A primary that fails again and again is given its next chance after a minute at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,12 @@ class Route:
         """When the replicas should be asked for their view next; None: there is no reason to."""
 
         self._failed: set[ReplicaId] = set()
+        self._forgivable: set[ReplicaId] = set()
+        """Who failed, and will have another chance if it answers the question after the view."""
+
+        self._failures = 0
+        """How often whoever was asked first has failed since the primary last gave a proof."""
+
         self._views: dict[ReplicaId, View] = {}
         self._view = View(0)
 
@@ -67,15 +76,26 @@ class Route:
             n = self.group.n
             following = [ReplicaId((replica + i) % n) for i in range(1, n)]
             self.preferred = next(other for other in following if other not in self._failed)
-            self.refresh_at = Millis(now + _REFRESH_MS)
+            self.refresh_at = Millis(now + (_REFRESH_MS << min(self._failures, _MOST_DOUBLINGS)))
+            self._failures += 1
+
+    def refreshing(self) -> None:
+        """All are being asked for their view. A primary that was slow once, when it started perhaps, is tried again."""
+        self.refresh_at = None
+        self._forgivable = set(self._failed)
 
     def proved(self, replica: ReplicaId) -> None:
         """It gave an answer with a proof."""
         if self._failed:
             self._failed.discard(replica)
+        if self._failures and replica == self.group.primary(self._view):
+            self._failures = 0
 
     def status(self, replica: ReplicaId, view: View) -> None:
         """What it says its view is. At least one correct replica is in the view that f+1 have reached, or later."""
+        if replica in self._forgivable:
+            self._forgivable.discard(replica)
+            self._failed.discard(replica)
         self._views[replica] = view
         if len(self._views) < self.group.weak_quorum:
             return

@@ -43,12 +43,20 @@ def verify_segment(
         verify_link(tip, block.header)
         decoded.append(block)
         tip = block.header
-    for data in headers:
-        header = Header.decode(data)
-        verify_link(tip, header)
-        tip = header
-    verify_certified(tip, certificate)
+    verify_way(tip, headers, certificate)
     return tuple(decoded)
+
+
+def verify_way(header: Header, following: Sequence[bytes], certificate: CheckpointCertificate) -> None:
+    """Returns if `following`, encoded headers, lead from `header` to the one that is certified.
+
+    Raises `BadProof` or `Malformed`.
+    """
+    for data in following:
+        successor = Header.decode(data)
+        verify_link(header, successor)
+        header = successor
+    verify_certified(header, certificate)
 
 
 def verify_certified(header: Header, certificate: CheckpointCertificate) -> None:

@@ -30,7 +30,10 @@ _REMEMBERED: Final = 4_096
 
 
 class RememberingVerifier:
-    """A verifier that checks the same signature once; it remembers the last few thousand good ones."""
+    """A verifier that checks the same signature once; it remembers the last few thousand good ones.
+
+    Threads may share one: a good signature is good for all, and one that two check at the same time is checked twice.
+    """
 
     def __init__(self, verifier: Verifier) -> None:
         self._verifier = verifier
@@ -53,7 +56,7 @@ class Evidence:
     def __init__(self, genesis: Genesis, machine: StateMachine, verifier: Verifier) -> None:
         self.genesis = genesis
         self._machine = machine
-        self._verifier = RememberingVerifier(verifier)
+        self._verifier = verifier if isinstance(verifier, RememberingVerifier) else RememberingVerifier(verifier)
 
     @cached_property
     def genesis_block(self) -> Block:

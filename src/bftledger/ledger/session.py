@@ -187,7 +187,7 @@ class Session:
         at = self.route.refresh_at
         if at is None or now < at:
             return []
-        self.route.refresh_at = None
+        self.route.refreshing()
         request = AskStatus(request_id=_OWN_QUESTION)
         return _frames([Ask(replica, request) for replica in self.route.group.replicas])
 

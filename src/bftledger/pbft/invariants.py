@@ -6,7 +6,7 @@ A broken one is a defect of this program, never the fault of a peer: hence asser
 from typing import NamedTuple
 
 from bftledger.base.ids import Seq, View
-from bftledger.pbft.messages import CheckpointCertificate, PreparedCertificate
+from bftledger.pbft.messages import PreparedCertificate
 from bftledger.pbft.pool import Pool
 from bftledger.pbft.state import Slot, State
 from bftledger.pbft.wire import NULL_PROPOSAL
@@ -165,9 +165,3 @@ def check_pool(pool: Pool) -> None:
     shares = pool.shares()
     assert sum(shares.values()) == len(held), "every pending transaction counts for its sender"
     assert all(share > 0 for share in shares.values()), "senders without pending transactions are forgotten"
-
-
-def check_certificate_covers(certificate: CheckpointCertificate, state: State) -> None:
-    """A certificate never contradicts what was executed."""
-    if certificate.seq == state.executed:
-        assert certificate.block_hash == state.executed_hash, "a quorum and this replica made the same block"

@@ -1,0 +1,229 @@
+"""Catching up through BLOCKS: peers that lie are found out, and the next one is asked."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from bftledger.base.ids import Digest, Millis, ReplicaId, Seq
+from bftledger.engine import engine as engine_module
+from bftledger.engine.engine import Halted
+from bftledger.ledger.block import Block
+from bftledger.ledger.chain import verify_segment
+from bftledger.pbft import wire
+from bftledger.pbft.messages import Blocks, FetchBlocks, Message, Stable
+from tests.engine.engines import START, Engines, a_genesis
+
+LATE = 3
+
+
+def a_group_that_left_one_behind(blocks: int = 5) -> Engines:
+    group = Engines()
+    group.crash(LATE)
+    for number in range(1, blocks + 1):
+        group.commit(group.transaction(f"put color {number}"))
+    return group
+
+
+def another_ledger(blocks: int = 5) -> Engines:
+    """The same replicas with another history: what a group would have if all of it lied."""
+    group = Engines()
+    for number in range(1, blocks + 1):
+        group.commit(group.transaction(f"put color not-{number}"))
+    return group
+
+
+def foreign_ledger(blocks: int = 5) -> Engines:
+    group = Engines(genesis=a_genesis(max_payload_bytes=1_000))
+    for number in range(1, blocks + 1):
+        group.commit(group.transaction(f"put color {number}"))
+    return group
+
+
+def blocks_of(group: Engines) -> tuple[bytes, ...]:
+    return tuple(group.hosts[0].store.blocks(Seq(1), 100, 1 << 20))
+
+
+def other_blocks(message: Blocks) -> Blocks:
+    return replace(message, blocks=blocks_of(another_ledger())[: len(message.blocks)])
+
+
+def other_blocks_and_headers(message: Blocks) -> Blocks:
+    first, *rest = blocks_of(another_ledger())
+    return replace(message, blocks=(first,), headers=tuple(Block.decode(data).header.encoded for data in rest))
+
+
+def foreign_blocks(message: Blocks) -> Blocks:
+    return replace(message, blocks=blocks_of(foreign_ledger())[: len(message.blocks)])
+
+
+def blocks_without_their_end(message: Blocks) -> Blocks:
+    return replace(message, blocks=message.blocks[:-1])
+
+
+def blocks_in_another_order(message: Blocks) -> Blocks:
+    return replace(message, blocks=message.blocks[::-1])
+
+
+def a_block_changed(message: Blocks) -> Blocks:
+    block = Block.decode(message.blocks[1])
+    header = replace(block.header, state_root=Digest(bytes(32)))
+    return replace(message, blocks=(message.blocks[0], replace(block, header=header).encoded, *message.blocks[2:]))
+
+
+def headers_not_linked(message: Blocks) -> Blocks:
+    first, *rest = message.blocks
+    headers = [Block.decode(data).header.encoded for data in rest]
+    return replace(message, blocks=(first,), headers=(headers[0], *headers[2:]))
+
+
+def no_blocks_at_all(message: Blocks) -> Blocks:
+    return replace(message, blocks=(b"no block",), headers=())
+
+
+LIES: list[Callable[[Blocks], Blocks]] = [
+    other_blocks,
+    other_blocks_and_headers,
+    foreign_blocks,
+    blocks_without_their_end,
+    blocks_in_another_order,
+    a_block_changed,
+    headers_not_linked,
+    no_blocks_at_all,
+]
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lying_peer_is_believed_nothing_and_an_honest_one_asked(lie: Callable[[Blocks], Blocks]) -> None:
+    group = a_group_that_left_one_behind()
+    group.start(LATE)
+    lies: list[int] = []
+
+    def lens(source: int, to: int, message: Message) -> bool:
+        if to != LATE or source != 0 or not isinstance(message, Blocks):
+            return True
+        lies.append(source)
+        group.peer_frame(LATE, wire.encode(group.signed(lie(message))))
+        return False
+
+    group.passes = lens
+    group.run(3_000)
+
+    assert lies == [0]
+    late = group.hosts[LATE]
+    assert late.up.dropped["BadProof"] + late.up.dropped["Malformed"] == 1
+    assert late.height == 5
+    assert late.store.block_hash(Seq(5)) == group.hosts[1].store.block_hash(Seq(5))
+
+
+def test_blocks_with_a_certificate_of_too_few_are_dropped_at_the_door() -> None:
+    group = a_group_that_left_one_behind()
+    group.start(LATE)
+    late = group.hosts[LATE]
+
+    def lens(source: int, to: int, message: Message) -> bool:
+        if to != LATE or source != 0 or not isinstance(message, Blocks):
+            return True
+        weak = replace(message.certificate, signatures=message.certificate.signatures[:2])
+        group.peer_frame(LATE, wire.encode(group.signed(replace(message, certificate=weak))))
+        return False
+
+    group.passes = lens
+    group.run(3_000)
+
+    assert late.up.dropped["BadProof"] == 1
+    assert late.height == 5
+
+
+def test_a_silent_peer_is_not_asked_for_ever() -> None:
+    group = a_group_that_left_one_behind()
+    group.start(LATE)
+    group.passes = lambda source, to, message: not (source == 0 and isinstance(message, Blocks))
+    group.run(3_000)
+
+    assert group.hosts[LATE].height == 5
+
+
+def test_a_long_way_is_fetched_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "BLOCKS_PER_ANSWER", 3)
+    group = a_group_that_left_one_behind(20)
+    group.start(LATE)
+    group.run(2_000)
+
+    assert group.hosts[LATE].height == 20
+    group.commit(group.transaction())
+    assert group.hosts[LATE].height == 21
+
+
+def test_headers_lead_to_the_next_certified_block_where_the_own_certificate_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine_module, "BLOCKS_PER_ANSWER", 2)
+    group = a_group_that_left_one_behind(8)
+    group.start(LATE)
+    group.run(2_000)
+    engine = group.engine(LATE)
+    assert engine.store.next_certified(Seq(3)) == 4
+    monkeypatch.setattr(engine_module, "BLOCKS_PER_ANSWER", 3)
+    asked = FetchBlocks(first=Seq(1), replica=ReplicaId(2), signature=wire.UNSIGNED)
+
+    engine.on_peer(wire.encode(group.signed(asked)), Millis(START + group.now))
+    ((to, frame),) = engine.end_round(Millis(START + group.now)).to_peers
+
+    message = wire.decode(frame, group.genesis.genesis_hash)
+    assert to == 2
+    assert isinstance(message, Blocks)
+    assert (len(message.blocks), len(message.headers), message.certificate.seq) == (3, 1, 4)
+    genesis_block = Engines().engine(0).ledger.tip
+    verify_segment(genesis_block, message.blocks, message.headers, message.certificate)
+
+
+def test_only_so_many_questions_for_blocks_are_answered_in_a_round() -> None:
+    group = a_group_that_left_one_behind()
+    engine = group.engine(0)
+    asked = FetchBlocks(first=Seq(1), replica=ReplicaId(LATE), signature=wire.UNSIGNED)
+    for _ in range(10):
+        engine.on_peer(wire.encode(group.signed(asked)), Millis(START + group.now))
+
+    sent = engine.end_round(Millis(START + group.now)).to_peers
+    assert len(sent) == engine_module.READS_PER_ROUND
+
+
+@pytest.mark.parametrize("gap", [1, 3])
+def test_a_replica_whose_own_block_the_certified_chain_contradicts_halts(gap: int) -> None:
+    """It would otherwise ask one honest peer after the other for ever."""
+    group, other = a_group_that_left_one_behind(2 + gap), another_ledger(2)
+    late = other.new_engine(LATE)
+    late.start(START)
+    late.end_round(START)
+    newest = group.hosts[0].store.newest_certificate()
+    assert newest is not None
+    stable = group.signed(Stable(certificate=newest, replica=ReplicaId(0), signature=wire.UNSIGNED))
+    late.on_peer(wire.encode(stable), START)
+    fetch = late.replica.state.fetch
+    assert fetch is not None
+    blocks = Blocks(
+        first=fetch.first,
+        blocks=blocks_of(group)[fetch.first - 1 :],
+        headers=(),
+        certificate=newest,
+        replica=fetch.peer,
+        signature=wire.UNSIGNED,
+    )
+
+    with pytest.raises(Halted, match="block 2"):
+        late.on_peer(wire.encode(group.signed(blocks)), START)
+    with pytest.raises(Halted):
+        late.end_round(START)
+
+
+def test_a_replica_that_executes_certified_blocks_differently_halts() -> None:
+    group = a_group_that_left_one_behind(3)
+    group.start(LATE)
+    late = group.engine(LATE)
+    late.ledger.executor.state.update({b"color": b"something that nobody wrote"})
+
+    with pytest.raises(Halted, match="this replica differs"):
+        group.run(3_000)
+    group.store(LATE).crash()
+    assert group.hosts[LATE].store.height() == 0

@@ -1,0 +1,231 @@
+"""The driver and its timers, with a transport that is a list and a clock that stands still until it is moved."""
+
+from collections.abc import Callable
+
+import pytest
+
+from bftledger.base.errors import StoreError
+from bftledger.base.ids import Millis, ReplicaId, TxId, View
+from bftledger.ledger import client_wire
+from bftledger.ledger.client_messages import AskStatus, StatusReply, Submit
+from bftledger.net.transport import FromClient, Incoming, Traffic
+from bftledger.node import clock
+from bftledger.node.clock import Timers
+from bftledger.node.driver import IDLE_MS, Driver
+from bftledger.pbft import wire
+from bftledger.pbft.effects import StartTimer, StopTimer
+from bftledger.pbft.messages import PrePrepare, Status
+from bftledger.pbft.timers import BatchTimer, NewViewTimer, RequestTimer, StatusTimer
+from tests.engine.engines import ME, Engines
+
+
+class Clock:
+    """Both clocks of this computer."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds = 1_700_000_000.0
+        monkeypatch.setattr(clock.time, "monotonic", lambda: self.seconds)
+        monkeypatch.setattr(clock.time, "time_ns", lambda: int(self.seconds * 1_000_000_000))
+
+    def pass_ms(self, ms: int) -> None:
+        self.seconds += ms / 1_000
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+class FakeTransport:
+    """Notes what is sent; `script` says what happens in each wait, and the driver stops when it is over."""
+
+    def __init__(self, now: Clock, *script: Callable[[int], list[Incoming]]) -> None:
+        self.to_peers: list[tuple[ReplicaId, bytes]] = []
+        self.to_clients: list[tuple[bytes, bytes]] = []
+        self.waits: list[int] = []
+        self.wakes = 0
+        self.traffic = Traffic()
+        self.driver: Driver | None = None
+        self._now = now
+        self._script = list(script)
+        self._arrived: list[Incoming] = []
+
+    def send_peer(self, replica: ReplicaId, frame: bytes) -> bool:
+        self.to_peers.append((replica, frame))
+        return True
+
+    def send_client(self, route: bytes, frame: bytes) -> bool:
+        self.to_clients.append((route, frame))
+        return True
+
+    def drain(self, max_messages: int = 0, max_bytes: int = 0) -> list[Incoming]:
+        arrived, self._arrived = self._arrived, []
+        return arrived
+
+    def wait(self, timeout_ms: int) -> bool:
+        self.waits.append(timeout_ms)
+        if not self._script:
+            assert self.driver is not None
+            self.driver.stop()
+            return True
+        self._arrived = self._script.pop(0)(timeout_ms)
+        return bool(self._arrived)
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+    def reachable(self) -> frozenset[ReplicaId]:
+        return frozenset()
+
+    def close(self, linger_ms: int = 0) -> None:
+        pass
+
+
+def drive(group: Engines, transport: FakeTransport) -> FakeTransport:
+    transport.driver = Driver(group.new_engine(0), transport)
+    transport.driver.run()
+    return transport
+
+
+def kinds(group: Engines, transport: FakeTransport) -> list[type]:
+    return [type(wire.decode(frame, group.genesis.genesis_hash)) for _, frame in transport.to_peers]
+
+
+# ── timers ──
+
+
+def start(timer: RequestTimer | NewViewTimer | BatchTimer | StatusTimer, ms: int) -> StartTimer:
+    return StartTimer(timer, Millis(ms))
+
+
+def test_a_timer_runs_out_once_and_not_before_its_time(now: Clock) -> None:
+    timers = Timers()
+    timers.apply(start(StatusTimer(), 100))
+
+    now.pass_ms(99)
+    assert timers.take_expired() == []
+    now.pass_ms(1)
+    assert timers.take_expired() == [StatusTimer()]
+    assert timers.take_expired() == []
+
+
+def test_starting_a_timer_again_replaces_the_one_of_its_class(now: Clock) -> None:
+    timers = Timers()
+    timers.apply(start(NewViewTimer(View(1)), 100))
+    now.pass_ms(90)
+    timers.apply(start(NewViewTimer(View(2)), 100))
+
+    now.pass_ms(50)
+    assert timers.take_expired() == []
+    now.pass_ms(50)
+    assert timers.take_expired() == [NewViewTimer(View(2))]
+
+
+def test_a_stopped_timer_does_not_run_out_and_others_do(now: Clock) -> None:
+    timers = Timers()
+    timers.apply(start(BatchTimer(View(0)), 10))
+    timers.apply(start(StatusTimer(), 10))
+    timers.apply(StopTimer(BatchTimer))
+    timers.apply(StopTimer(NewViewTimer))
+
+    now.pass_ms(20)
+    assert timers.take_expired() == [StatusTimer()]
+
+
+def test_timers_run_out_in_the_order_of_their_times(now: Clock) -> None:
+    timers = Timers()
+    request = RequestTimer(View(0), TxId(bytes(32)), relayed=False)
+    timers.apply(start(StatusTimer(), 30))
+    timers.apply(start(request, 10))
+    timers.apply(start(BatchTimer(View(0)), 20))
+
+    now.pass_ms(40)
+    assert timers.take_expired() == [request, BatchTimer(View(0)), StatusTimer()]
+
+
+def test_the_sleep_ends_with_the_first_timer_and_never_with_too_early_a_look(now: Clock) -> None:
+    timers = Timers()
+    assert timers.until_next_ms(1_000) == 1_000
+    timers.apply(start(StatusTimer(), 30))
+    timers.apply(start(BatchTimer(View(0)), 700))
+
+    asleep = timers.until_next_ms(1_000)
+    assert 30 <= asleep <= 31
+    now.pass_ms(asleep)
+    assert timers.take_expired() == [StatusTimer()]
+    assert timers.until_next_ms(500) == 500
+    now.pass_ms(5_000)
+    assert timers.until_next_ms(500) == 0
+
+
+def test_a_jump_of_the_wall_clock_fires_nothing(now: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    timers = Timers()
+    timers.apply(start(StatusTimer(), 30))
+    monkeypatch.setattr(clock.time, "time_ns", lambda: 0)
+
+    assert timers.take_expired() == []
+    assert clock.wall_ms() == 0
+
+
+# ── the loop ──
+
+
+def test_the_driver_starts_the_replica_before_it_waits(now: Clock) -> None:
+    group = Engines()
+    transport = drive(group, FakeTransport(now))
+
+    assert kinds(group, transport) == [Status] * 3
+    assert [to for to, _ in transport.to_peers] == [1, 2, 3]
+    assert len(transport.waits) == 1
+    assert 0 < transport.waits[0] <= IDLE_MS
+
+
+def test_what_arrives_together_shares_a_round_and_answers_leave_by_their_routes(now: Clock) -> None:
+    group = Engines()
+    question = client_wire.encode(AskStatus(request_id=3))
+    both: list[Incoming] = [FromClient(b"one", question), FromClient(b"two", question)]
+    transport = drive(group, FakeTransport(now, lambda _: both))
+
+    assert [route for route, _ in transport.to_clients] == [b"one", b"two"]
+    assert isinstance(client_wire.decode_reply(transport.to_clients[0][1]), StatusReply)
+
+
+def test_the_driver_sleeps_until_a_timer_and_fires_it(now: Clock) -> None:
+    group = Engines()
+
+    def sleep(timeout_ms: int) -> list[Incoming]:
+        now.pass_ms(timeout_ms)
+        return []
+
+    transport = drive(group, FakeTransport(now, sleep, sleep, sleep))
+
+    assert kinds(group, transport).count(Status) >= 3 * 3
+
+
+def test_when_the_disk_fails_the_driver_sends_nothing_of_the_round(now: Clock) -> None:
+    group = Engines()
+
+    def submit(_: int) -> list[Incoming]:
+        group.store(0).is_broken = True
+        tx = group.transaction()
+        return [FromClient(ME, client_wire.encode(Submit(request_id=1, transaction=tx.encoded)))]
+
+    transport = FakeTransport(now, submit)
+    with pytest.raises(StoreError):
+        drive(group, transport)
+    assert PrePrepare not in kinds(group, transport)
+
+
+def test_stop_wakes_the_loop_and_ends_it_after_the_round(now: Clock) -> None:
+    group = Engines()
+
+    def stop_and_ask(_: int) -> list[Incoming]:
+        assert transport.driver is not None
+        transport.driver.stop()
+        return [FromClient(ME, client_wire.encode(AskStatus(request_id=3)))]
+
+    transport = FakeTransport(now, stop_and_ask)
+    drive(group, transport)
+
+    assert transport.wakes == 1
+    assert len(transport.to_clients) == 1
