@@ -1,5 +1,7 @@
 """A primary that proposes what no correct one would: all others make the same blocks of it, or leave it."""
 
+from typing import Any
+
 import pytest
 
 from bftledger.base.ids import Millis, Seq, View
@@ -32,7 +34,7 @@ def propose(group: Engines, *transactions: Transaction, seq: int = 1, time: int 
         group.peer_frame(i, frame)
 
 
-def a_group_without_its_primary(**limits: object) -> Engines:
+def a_group_without_its_primary(**limits: Any) -> Engines:
     group = Engines(genesis=a_genesis(members=["alice"], **limits))
     group.crash(0)
     return group

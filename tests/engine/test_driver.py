@@ -1,5 +1,6 @@
 """The driver and its timers, with a transport that is a list and a clock that stands still until it is moved."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -24,8 +25,8 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seconds = 1_700_000_000.0
-        monkeypatch.setattr(clock.time, "monotonic", lambda: self.seconds)
-        monkeypatch.setattr(clock.time, "time_ns", lambda: int(self.seconds * 1_000_000_000))
+        monkeypatch.setattr(time, "monotonic", lambda: self.seconds)
+        monkeypatch.setattr(time, "time_ns", lambda: int(self.seconds * 1_000_000_000))
 
     def pass_ms(self, ms: int) -> None:
         self.seconds += ms / 1_000
@@ -161,7 +162,7 @@ def test_the_sleep_ends_with_the_first_timer_and_never_with_too_early_a_look(now
 def test_a_jump_of_the_wall_clock_fires_nothing(now: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     timers = Timers()
     timers.apply(start(StatusTimer(), 30))
-    monkeypatch.setattr(clock.time, "time_ns", lambda: 0)
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
 
     assert timers.take_expired() == []
     assert clock.wall_ms() == 0

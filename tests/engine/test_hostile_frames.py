@@ -70,20 +70,10 @@ def some_messages() -> dict[str, bytes]:
     return frames
 
 
-KINDS = [
-    "PrePrepare",
-    "Prepare",
-    "Commit",
-    "Checkpoint",
-    "ViewChange",
-    "NewView",
-    "Status",
-    "Relay",
-    "Stable",
-    "FetchProposal",
-    "FetchBlocks",
-    "Blocks",
-]
+KINDS = (
+    *("PrePrepare", "Prepare", "Commit", "Checkpoint", "ViewChange", "NewView", "Status"),
+    *("Relay", "Stable", "FetchProposal", "FetchBlocks", "Blocks"),
+)
 
 
 @cache
@@ -162,9 +152,9 @@ def test_a_truncated_request_is_answered_with_an_error(which: int, data: st.Data
     assert [type(reply) for reply in replies] == [ErrorReply]
 
 
-@pytest.mark.parametrize("request_", some_requests(), ids=lambda request: type(request).__name__)
-def test_an_honest_request_is_answered_in_time_too(request_: Request) -> None:
-    feed_client(client_wire.encode(request_))
+@pytest.mark.parametrize("which", range(8))
+def test_an_honest_request_is_answered_in_time_too(which: int) -> None:
+    feed_client(client_wire.encode(some_requests()[which]))
 
 
 @pytest.mark.parametrize(
@@ -209,7 +199,7 @@ def feed_peer(frame: bytes) -> int:
 
 def fingerprint(engine: Engine) -> tuple[object, ...]:
     state = engine.replica.state
-    votes = [(seq, *map(len, (slot.prepares, slot.commits, slot.checkpoints))) for seq, slot in state.slots.items()]
+    votes = [(seq, len(s.prepares), len(s.commits), len(s.checkpoints)) for seq, s in state.slots.items()]
     return state.view, state.active, state.low, state.executed, len(state.pool), sorted(state.view_changes), votes
 
 

@@ -1,10 +1,13 @@
 """Questions about what is in the ledger: fates, receipts, blocks, the replica itself."""
 
+from itertools import pairwise
+
 import pytest
 
 from bftledger import __version__
 from bftledger.base.ids import Millis, ReplicaId, Seq, TxId
 from bftledger.base.transaction import Transaction
+from bftledger.engine.desk import LOOKUPS_PER_ROUND
 from bftledger.ledger.block import Block
 from bftledger.ledger.chain import verify_link
 from bftledger.ledger.client_messages import (
@@ -15,6 +18,7 @@ from bftledger.ledger.client_messages import (
     AskStatus,
     BlockReply,
     BlocksReply,
+    Busy,
     ErrorReply,
     Fate,
     ReceiptReply,
@@ -192,7 +196,7 @@ def test_the_newest_headers_are_linked_down_from_the_certified_one(
     assert isinstance(reply, BlocksReply)
     headers = reply.headers[::-1]
     assert (headers[0].height, headers[-1].height) == (first, last)
-    for previous, header in zip(headers, headers[1:], strict=False):
+    for previous, header in pairwise(headers):
         verify_link(previous, header)
     if blocks:
         assert reply.certificate is not None
@@ -234,3 +238,15 @@ def test_a_status_counts_what_is_pending() -> None:
     reply = group.answer(0, AskStatus(request_id=7), ms=0)
     assert isinstance(reply, StatusReply)
     assert reply.pending == 2
+
+
+def test_only_so_many_questions_about_the_past_are_answered_in_a_round() -> None:
+    """Else one hostile client could keep a replica reading blocks for longer than the group waits for it."""
+    group = a_group_of(1)
+    for number in range(LOOKUPS_PER_ROUND + 2):
+        group.ask(0, AskBlock(request_id=number, height=Seq(1)))
+    group.run(1)
+    busy = [reply.request_id for reply in group.taken() if isinstance(reply, Busy)]
+
+    assert busy == [LOOKUPS_PER_ROUND, LOOKUPS_PER_ROUND + 1]
+    assert isinstance(group.answer(0, AskBlock(request_id=1, height=Seq(1))), BlockReply)

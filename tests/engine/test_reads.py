@@ -5,6 +5,7 @@ import pytest
 from bftledger.apps.machine import MALFORMED
 from bftledger.base.ids import Seq
 from bftledger.engine import reads
+from bftledger.engine.submissions import RETRY_MS
 from bftledger.ledger.block import Block
 from bftledger.ledger.client_messages import AskHeight, BlockReply, Busy, HeightReply, Query, QueryReply, Refused
 from bftledger.ledger.reads import verify_height, verify_read
@@ -238,4 +239,4 @@ def test_reads_beyond_the_bound_are_told_to_come_again(monkeypatch: pytest.Monke
     group.run(1)
 
     (reply,) = group.taken(ME)
-    assert reply == Busy(request_id=2, retry_ms=reads.RETRY_MS)
+    assert reply == Busy(request_id=2, retry_ms=RETRY_MS)

@@ -10,7 +10,7 @@ from bftledger.base.ids import Millis, ReplicaId, Seq, View
 from bftledger.pbft.effects import Broadcast, Deliver, Effect, Ignore, Ignored, Persist, Refuse, Send, StartTimer
 from bftledger.pbft.events import Submitted
 from bftledger.pbft.messages import Commit, Message, Prepare, PreparedCertificate, PrePrepare, Relay, ViewChange
-from bftledger.pbft.timers import BatchTimer
+from bftledger.pbft.timers import BatchTimer, RequestTimer
 from tests.builders import NOW, TestedReplica, Writer, a_replica, block_hash, delivered, fired, only, sent, tx
 
 W = Writer()
@@ -308,3 +308,23 @@ def test_what_a_relay_brings_is_bounded_by_the_pool() -> None:
 
     assert len(backup.state.pool) == 2
     assert not sent(backup.take(W.relay(3, "d")), Relay)
+
+
+def test_what_is_passed_on_is_cut_into_pieces_that_fit_a_frame() -> None:
+    backup = a_replica(id=1, batch_bytes=5_000)
+    transactions = tuple(tx(f"large {i}", size=2_000) for i in range(5))
+    forwarded = sent(backup.take(Submitted(transactions)), Relay)
+    relayed = sent(backup.take(fired(RequestTimer(View(0), transactions[0].id, relayed=False))), Relay)
+
+    assert [len(relay.transactions) for relay in forwarded] == [2, 2, 1]
+    assert [len(relay.transactions) for relay in relayed] == [2]
+
+
+def test_a_primary_that_leads_again_gathers_batches_again() -> None:
+    """A batch timer that ran out after its view did must not be waited for."""
+    primary = in_flight().having(Submitted((tx("second"),)), W.view_change(1, view=4), W.view_change(2, view=4))
+    primary.having(fired(BatchTimer(View(0))), W.view_change(3, view=4))
+    effects = primary.take(Submitted((tx("third"),)))
+
+    assert primary.state.is_primary
+    assert only(effects, StartTimer) == [StartTimer(BatchTimer(View(4)), primary.state.settings.batch_wait_ms)]

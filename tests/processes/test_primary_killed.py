@@ -63,8 +63,6 @@ def test_no_acknowledged_transaction_is_lost_or_doubled_when_primaries_are_kille
     group.kill(*group.running)
     reports = group.audit()
 
-    with open("/tmp/pw/gaps.txt", "a") as debug:
-        debug.write(f"{[round(g, 2) for g in gaps]} acked={len(load.acknowledged)} {[r.height for r in reports]}\n")
     assert load.failed == []
     assert len(gaps) == KILLS
     assert max(gaps) <= 2 * group.home.config.protocol.request_timeout_ms / 1_000 + 1, gaps

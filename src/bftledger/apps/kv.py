@@ -33,7 +33,7 @@ class Entry:
 
     def encode(self) -> bytes:
         """CBOR array of the four fields."""
-        return cbor.encode([self.version, self.height, self.sender, self.value])
+        return cbor.encode_known([self.version, self.height, self.sender, self.value])
 
     @staticmethod
     def decode(data: bytes) -> "Entry":
@@ -80,7 +80,7 @@ class KeyValue:
         if version is not None and version != present:
             raise Rejected(CONFLICT, f"the version is {present}, not {version}")
         state.put(key, Entry(present + 1, context.height, context.sender, value).encode())
-        return cbor.encode([present + 1])
+        return cbor.encode_known([present + 1])
 
     def query_key(self, args: bytes) -> bytes:
         """The key itself. Raises `Rejected`."""

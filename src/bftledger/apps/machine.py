@@ -131,7 +131,7 @@ class Result:
 
     def encode(self) -> bytes:
         """CBOR array: [0, value], or [code, reason]."""
-        return cbor.encode([self.code, self.reason if self.code else self.value])
+        return cbor.encode_known([self.code, self.reason if self.code else self.value])
 
     @staticmethod
     def decode(data: bytes) -> "Result":

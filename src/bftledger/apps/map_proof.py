@@ -45,7 +45,7 @@ class MapProof:
 
     def encode(self) -> bytes:
         """CBOR array of the bucket and, per level, a 15-bit map of the non-empty siblings followed by these."""
-        return cbor.encode([self.bucket, [_pack_level(level) for level in self.levels]])
+        return cbor.encode_known([self.bucket, [_pack_level(level) for level in self.levels]])
 
     @staticmethod
     def decode(data: bytes) -> "MapProof":

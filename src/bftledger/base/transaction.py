@@ -51,7 +51,7 @@ class Transaction:
     @cached_property
     def encoded(self) -> bytes:
         """CBOR array of the six fields in the order above."""
-        return cbor.encode([self.sender, self.nonce, self.created, self.expires, self.payload, self.signature])
+        return cbor.encode_known([self.sender, self.nonce, self.created, self.expires, self.payload, self.signature])
 
     def verify(self, verifier: Verifier) -> None:
         """Raises `BadSignature` unless the sender signed exactly these fields for this group."""

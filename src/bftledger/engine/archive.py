@@ -125,7 +125,9 @@ class Archive:
         if height > self.height:
             return ErrorReply(request_id=request_id, text=f"there is no block {height}: the newest is {self.height}")
         certificate = self._store.certificate(height) if height else None
-        return BlockReply(request_id=request_id, block=self.block(height).encoded, certificate=certificate)
+        block = self._store.block(height) if height else self._ledger.genesis.block.encoded
+        assert block is not None, "executed blocks are stored"
+        return BlockReply(request_id=request_id, block=block, certificate=certificate)
 
     def newest_blocks(self, request_id: int, count: int) -> BlocksReply:
         """The headers of the newest blocks, the newest first."""

@@ -17,7 +17,7 @@ from bftledger.base.transaction import Transaction
 from bftledger.engine.archive import Archive
 from bftledger.engine.opening import Ledger
 from bftledger.engine.reads import Reads
-from bftledger.engine.submissions import Answer, Submissions, Waiter
+from bftledger.engine.submissions import RETRY_MS, Answer, Submissions, Waiter
 from bftledger.ledger import client_wire
 from bftledger.ledger.client_messages import (
     AskBlock,
@@ -26,6 +26,7 @@ from bftledger.ledger.client_messages import (
     AskHeight,
     AskReceipt,
     AskStatus,
+    Busy,
     ErrorReply,
     Query,
     ReceiptReply,
@@ -38,6 +39,9 @@ from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.messages import Message
 from bftledger.pbft.replica import Replica
 from bftledger.storage.store import Store
+
+LOOKUPS_PER_ROUND: Final = 32
+"""So many questions about the past are answered in a round: each may cost the reading of a block. More are BUSY."""
 
 HEARD_MS: Final = 3_000
 """A replica counts as heard if a message of its came within this time."""
@@ -55,6 +59,7 @@ class Desk:
         self.reads = Reads(ledger, self._archive)
         self._answers: list[Answer] = []
         self._is_unsettled = False
+        self._lookups = 0
         self._heard: dict[ReplicaId, Millis] = {}
         self._started: Millis | None = None
         self.dropped: Counter[str] = Counter()
@@ -84,8 +89,10 @@ class Desk:
                 self._answers += self.submissions.on_submit(waiter, request)
             case Query() | AskHeight():
                 self._answers += self.reads.on_read(waiter, request)
+            case AskStatus():
+                self._answers.append((route, self._status(request.request_id, now)))
             case _:
-                self._answers.append((route, self._reply(request, now)))
+                self._answers.append((route, self._look_up(request)))
         self._is_unsettled = True
 
     def on_no_room(self, tx_id: TxId) -> None:
@@ -123,13 +130,17 @@ class Desk:
             self._is_unsettled = False
             self._answers += self.submissions.settle()
             self._answers += self.reads.settle()
+        self._lookups = 0
         answers, self._answers = self._answers, []
         return [(route, client_wire.encode(reply)) for route, reply in answers]
 
     # ── requests that are answered at once ──
 
-    def _reply(self, request: AskFate | AskReceipt | AskBlock | AskBlocks | AskStatus, now: Millis) -> Reply:
+    def _look_up(self, request: AskFate | AskReceipt | AskBlock | AskBlocks) -> Reply:
         number = request.request_id
+        self._lookups += 1
+        if self._lookups > LOOKUPS_PER_ROUND:
+            return Busy(request_id=number, retry_ms=RETRY_MS)
         match request:
             case AskFate(tx_id=tx_id):
                 return self._archive.fate(number, tx_id, is_pending=self.submissions.is_pending(tx_id))
@@ -143,8 +154,6 @@ class Desk:
                 return self._archive.block_reply(number, height)
             case AskBlocks(count=count):
                 return self._archive.newest_blocks(number, count)
-            case AskStatus():
-                return self._status(number, now)
             case _:
                 assert_never(request)
 

@@ -49,7 +49,7 @@ class Header:
     @cached_property
     def encoded(self) -> bytes:
         """CBOR array of the eleven fields."""
-        return cbor.encode([getattr(self, name) for name in _FIELDS])
+        return cbor.encode_known([getattr(self, name) for name in _FIELDS])
 
     @cached_property
     def hash(self) -> Digest:
@@ -105,7 +105,7 @@ class Block:
     @cached_property
     def encoded(self) -> bytes:
         """CBOR array of the header, the transactions and the results, all as byte strings."""
-        return cbor.encode([self.header.encoded, self.transactions, self.results])
+        return cbor.encode_known([self.header.encoded, self.transactions, self.results])
 
     @cached_property
     def transaction_paths(self) -> tuple[bytes, ...]:

@@ -225,7 +225,7 @@ _KINDS: Final = {cls: (kind, struct) for kind, (cls, struct) in (_REQUESTS | _RE
 def encode(message: Request | Reply) -> bytes:
     """The frame of a request or reply: its one encoding."""
     kind, struct = _KINDS[type(message)]
-    return cbor.encode([kind, *struct.pack(message)])
+    return cbor.encode_known([kind, *struct.pack(message)])
 
 
 def decode_request(frame: bytes) -> Request:

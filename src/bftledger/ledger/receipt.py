@@ -48,7 +48,7 @@ class Receipt:
 
     def encode(self) -> bytes:
         """CBOR array of the format's number and the fields in their order."""
-        return cbor.encode(
+        return cbor.encode_known(
             [
                 FORMAT,
                 self.transaction.encoded,

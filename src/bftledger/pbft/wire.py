@@ -251,11 +251,11 @@ def encode(record: Record) -> bytes:
     """The frame of a message or certificate: its one encoding."""
     number = _KINDS[type(record)][0]
     if isinstance(record, _UNSIGNED_KINDS):
-        return cbor.encode([number, _pack_fields(record)])
+        return cbor.encode_known([number, _pack_fields(record)])
     frame = [number, _pack_fields(record), record.signature]
     if isinstance(record, PrePrepare):
         frame.append(record.proposal.encoded if record.proposal else None)
-    return cbor.encode(frame)
+    return cbor.encode_known(frame)
 
 
 def decode(frame: bytes, genesis_hash: Digest) -> Record:
@@ -308,7 +308,7 @@ M = TypeVar("M", bound=Message)
 
 def signing_digest(message: Message, genesis_hash: Digest) -> Digest:
     """The 32 bytes that `message.replica` signs."""
-    return tagged_hash(f"message/{_KINDS[type(message)][1]}", genesis_hash, cbor.encode(_pack_fields(message)))
+    return tagged_hash(f"message/{_KINDS[type(message)][1]}", genesis_hash, cbor.encode_known(_pack_fields(message)))
 
 
 def sign(message: M, signer: Signer, genesis_hash: Digest) -> M:
@@ -321,7 +321,7 @@ def sign(message: M, signer: Signer, genesis_hash: Digest) -> M:
 
 def make_proposal(time: Millis, transactions: tuple[Transaction, ...]) -> Proposal:
     """The proposal of these transactions at `time` (milliseconds since the epoch)."""
-    encoded = cbor.encode([time, [tx.encoded for tx in transactions]])
+    encoded = cbor.encode_known([time, [tx.encoded for tx in transactions]])
     return Proposal(time=time, transactions=transactions, encoded=encoded, digest=tagged_hash("proposal", encoded))
 
 

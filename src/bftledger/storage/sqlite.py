@@ -30,7 +30,8 @@ _WAL_CHECKPOINT_PAGES: Final = 4_096
 _WAL_BYTES: Final = 64 * 1024 * 1024
 """A log that grew beyond this while somebody was reading is cut back."""
 
-_IDS_PER_QUERY: Final = 64
+_IDS_PER_QUERY: Final = (1, 8, 64)
+"""Ids are looked up so many at once, filled up by repeating one: few statements, which SQLite keeps prepared."""
 
 
 class SqliteStore:
@@ -198,10 +199,11 @@ class SqliteStore:
     def locate(self, ids: Iterable[TxId]) -> dict[TxId, Place]:
         wanted = list(ids)
         found: dict[TxId, Place] = {}
-        for start in range(0, len(wanted), _IDS_PER_QUERY):
-            some = wanted[start : start + _IDS_PER_QUERY]
-            some += [some[0]] * (_IDS_PER_QUERY - len(some))  # always the same statement, so that it is kept prepared
-            for tx_id, height, position in self._read(_LOCATE, some):
+        while wanted:
+            size = next((size for size in _IDS_PER_QUERY if size >= len(wanted)), _IDS_PER_QUERY[-1])
+            some, wanted = wanted[:size], wanted[size:]
+            some += [some[0]] * (size - len(some))
+            for tx_id, height, position in self._read(_LOCATE[size], some):
                 found[TxId(tx_id)] = Place(Seq(height), position)
         return found
 
@@ -264,7 +266,10 @@ class SqliteStore:
         raise StoreError(f"{self._path}: {self._failure}") from None
 
 
-_LOCATE: Final = f"SELECT id, height, position FROM transactions WHERE id IN ({', '.join('?' * _IDS_PER_QUERY)})"
+_LOCATE: Final = {
+    size: f"SELECT id, height, position FROM transactions WHERE id IN ({', '.join('?' * size)})"
+    for size in _IDS_PER_QUERY
+}
 
 
 def _open(path: Path, genesis_hash: Digest, replica: ReplicaId) -> sqlite3.Connection:
