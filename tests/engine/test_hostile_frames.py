@@ -32,7 +32,7 @@ from tests.engine.engines import ME, START, Engines, a_genesis
 
 LIMIT_S = 0.010
 TRIES = 3
-"""The machine may take a nap in the middle of a measurement, but not three times in a row."""
+"""What is measured is this thread's own time, and still the machine may take a nap; but not three times in a row."""
 
 
 @cache
@@ -42,6 +42,11 @@ def a_group() -> Engines:
     for number in range(3):
         group.commit(*[group.transaction(f"put key{number}{i} value") for i in range(20)])
     return group
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _made_before_any_time_is_taken() -> None:
+    a_group()
 
 
 @cache
@@ -97,10 +102,10 @@ def in_time(group: Engines, feed: Callable[[Engine, Millis], None], replica: int
     engine = group.engine(replica)
     taken = []
     for _ in range(TRIES):
-        started = time.perf_counter()
+        started = time.thread_time()
         feed(engine, Millis(START + group.now))
         finished = engine.end_round(Millis(START + group.now))
-        taken.append(time.perf_counter() - started)
+        taken.append(time.thread_time() - started)
         if taken[-1] < LIMIT_S:
             break
     assert min(taken) < LIMIT_S, f"it took {taken} s"
@@ -114,6 +119,7 @@ def feed_client(frame: bytes) -> list[Reply]:
 # ── clients ──
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_random_bytes_of_a_client_are_answered_with_an_error(frame: bytes) -> None:
     replies = feed_client(frame)
@@ -128,6 +134,7 @@ json_like = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 45), st.lists(json_like, max_size=8))
 def test_any_well_formed_value_of_a_client_is_answered_at_most_once(kind: int, fields: list[object]) -> None:
     replies = feed_client(cbor.encode([kind, *fields]))
@@ -135,6 +142,7 @@ def test_any_well_formed_value_of_a_client_is_answered_at_most_once(kind: int, f
     assert len(replies) <= 1
 
 
+@settings(deadline=None)
 @given(st.sampled_from(range(8)), st.data())
 def test_a_request_with_flipped_bytes_is_answered_or_dropped(which: int, data: st.DataObject) -> None:
     frame = bytearray(client_wire.encode(some_requests()[which]))
@@ -144,6 +152,7 @@ def test_a_request_with_flipped_bytes_is_answered_or_dropped(which: int, data: s
     assert len(feed_client(bytes(frame))) <= 1
 
 
+@settings(deadline=None)
 @given(st.sampled_from(range(8)), st.data())
 def test_a_truncated_request_is_answered_with_an_error(which: int, data: st.DataObject) -> None:
     frame = client_wire.encode(some_requests()[which])
@@ -177,6 +186,7 @@ def test_bombs_are_defused_in_time(bomb: bytes) -> None:
     in_time(a_group(), lambda engine, now: engine.on_peer(bomb, now))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_payload_and_any_question_to_the_application_is_answered(payload: bytes) -> None:
     group = a_group()
@@ -203,6 +213,7 @@ def fingerprint(engine: Engine) -> tuple[object, ...]:
     return state.view, state.active, state.low, state.executed, len(state.pool), sorted(state.view_changes), votes
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_random_bytes_of_a_peer_are_dropped_and_counted(frame: bytes) -> None:
     assert feed_peer(frame) >= 1
@@ -213,7 +224,7 @@ def test_a_frame_with_a_byte_flipped_changes_nothing_and_is_counted(kind: str) -
     group, engine = a_group(), a_group().engine(1)
     good = some_messages()[kind]
 
-    @settings(max_examples=40)
+    @settings(max_examples=40, deadline=None)
     @given(st.integers(0, len(good) - 1), st.integers(1, 255))
     def check(place: int, flip: int) -> None:
         frame = bytearray(good)

@@ -184,7 +184,17 @@ class Engine:
     def _fresh(self, transactions: tuple[Transaction, ...], now: Millis) -> tuple[Transaction, ...]:
         """Those that may still be ordered: a peer may pass on what is in the ledger, or not admissible at all."""
         known = self.store.contains([tx.id for tx in transactions])
-        return tuple(tx for tx in transactions if tx.id not in known and self.refusal(tx, now) is None)
+        return tuple(
+            tx for tx in transactions if tx.id not in known and self.refusal(tx, self._ordering_time(tx, now)) is None
+        )
+
+    def _ordering_time(self, transaction: Transaction, now: Millis) -> Millis:
+        """When a peer's transaction is judged: expired it is by the time of the ledger, not by a clock.
+
+        What expired unordered is settled only by a block that is later, and so must be passed on and proposed until
+        one is; what a clock says was not yet created is refused.
+        """
+        return max(self.ledger.tip.time, min(transaction.created, now))
 
     def refusal(self, transaction: Transaction, now: Millis) -> str | None:
         """Why the ledger or the application would never let the transaction in, or None."""
@@ -302,17 +312,25 @@ class Engine:
         return first.height == tip.height + 1 and first.previous != tip.hash
 
     def _read(self, to: ReplicaId, first: Seq) -> Event | None:
-        """Blocks from `first` on, as many as one answer may have, and headers up to the next certified block."""
+        """Blocks from `first` on, as many as one answer may have, and headers up to the next certified block.
+
+        The newest blocks may not be certified here yet: then the answer ends with the last that is.
+        """
         self._reads += 1
         if self._reads > READS_PER_ROUND:
             return None
         blocks = self.store.blocks(first, BLOCKS_PER_ANSWER, BYTES_PER_ANSWER)
         if not blocks:
             return None
+        height = self.store.height()
         last = Seq(first + len(blocks) - 1)
         certified = self.store.next_certified(last)
-        if certified is None or certified > self.store.height():
-            return None
+        if certified is None or certified > height:
+            certified = self.store.last_certified(height)
+            if certified is None or certified < first:
+                return None
+            last = min(last, certified)
+            del blocks[last - first + 1 :]
         certificate = self.store.certificate(certified)
         assert certificate is not None, "next_certified names a certified height"
         headers = self.store.headers(Seq(last + 1), certified)

@@ -149,6 +149,10 @@ class MemoryStore:
         self._require_open()
         return min((certified for certified in self._certificates if certified >= height), default=None)
 
+    def last_certified(self, height: Seq) -> Seq | None:
+        self._require_open()
+        return max((certified for certified in self._certificates if certified <= height), default=None)
+
     def newest_certificate(self) -> CheckpointCertificate | None:
         self._require_open()
         return self.certificate(max(self._certificates)) if self._certificates else None

@@ -181,6 +181,10 @@ class SqliteStore:
         certified: Seq | None = self._one("SELECT min(height) FROM certificates WHERE height >= ?", height)
         return certified
 
+    def last_certified(self, height: Seq) -> Seq | None:
+        certified: Seq | None = self._one("SELECT max(height) FROM certificates WHERE height <= ?", height)
+        return certified
+
     def newest_certificate(self) -> CheckpointCertificate | None:
         found = self._read("SELECT height, frame FROM certificates ORDER BY height DESC LIMIT 1")
         return self._decode_certificate(*found[0]) if found else None

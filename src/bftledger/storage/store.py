@@ -185,6 +185,10 @@ class Store(Protocol):
         """The lowest height ≥ `height` whose certificate the replica has."""
         ...
 
+    def last_certified(self, height: Seq) -> Seq | None:
+        """The highest height ≤ `height` whose certificate the replica has."""
+        ...
+
     def newest_certificate(self) -> CheckpointCertificate | None:
         """The certificate with the greatest height."""
         ...
