@@ -37,7 +37,7 @@ TRIES = 3
 
 @cache
 def a_group() -> Engines:
-    """One with a past of three views and some blocks; every test adds only frames that must not matter."""
+    """One with a few blocks; every test adds only frames that must not matter."""
     group = Engines(keys=ED25519)
     for number in range(3):
         group.commit(*[group.transaction(f"put key{number}{i} value") for i in range(20)])
