@@ -6,7 +6,7 @@ makes them true. What clients can make grow is bounded: transactions in the core
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, assert_never
 
 from bftledger import __version__
@@ -99,9 +99,9 @@ class Desk:
         """The core refused a submitted transaction."""
         self._answers += self.submissions.on_no_room(tx_id)
 
-    def on_executed(self, executed: Executed) -> None:
-        """A block was executed."""
-        self._answers += self.submissions.on_executed(executed)
+    def on_executed(self, executed: Executed, unsettled: Collection[TxId]) -> None:
+        """A block was executed; `unsettled` are left out of it and still pending."""
+        self._answers += self.submissions.on_executed(executed, unsettled)
         self._is_unsettled = True
 
     def on_installed(self) -> None:

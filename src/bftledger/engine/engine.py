@@ -184,25 +184,14 @@ class Engine:
     def _fresh(self, transactions: tuple[Transaction, ...], now: Millis) -> tuple[Transaction, ...]:
         """Those that may still be ordered: a peer may pass on what is in the ledger, or not admissible at all."""
         known = self.store.contains([tx.id for tx in transactions])
-        return tuple(
-            tx for tx in transactions if tx.id not in known and self.refusal(tx, self._ordering_time(tx, now)) is None
-        )
+        return tuple(tx for tx in transactions if tx.id not in known and self._is_admissible(tx, now))
 
-    def _ordering_time(self, transaction: Transaction, now: Millis) -> Millis:
-        """When a peer's transaction is judged: expired it is by the time of the ledger, not by a clock.
-
-        What expired unordered is settled only by a block that is later, and so must be passed on and proposed until
-        one is; what a clock says was not yet created is refused.
-        """
-        return max(self.ledger.tip.time, min(transaction.created, now))
-
-    def refusal(self, transaction: Transaction, now: Millis) -> str | None:
-        """Why the ledger or the application would never let the transaction in, or None."""
+    def _is_admissible(self, transaction: Transaction, now: Millis) -> bool:
         try:
-            self.ledger.executor.admissible(transaction, now)
-        except Rejected as error:
-            return error.reason
-        return None
+            self.ledger.admit(transaction, now)
+        except Rejected:
+            return False
+        return True
 
     def _step(self, event: Event, now: Millis) -> None:
         """One event, and the events that performing its effects answers with, in order and before any other."""
@@ -215,11 +204,11 @@ class Engine:
             elif isinstance(event, Withdrawn):
                 self.desk.on_withdrawn(event.transactions)
             for effect in effects:
-                answer = self._perform(effect)
+                answer = self._perform(effect, now)
                 if answer is not None:
                     events.append(answer)
 
-    def _perform(self, effect: Effect) -> Event | None:
+    def _perform(self, effect: Effect, now: Millis) -> Event | None:
         match effect:
             case Persist(CheckpointCertificate() as certificate):
                 # No promise, and a quorum can give it again: it may wait for the next commit, and the client need not.
@@ -241,7 +230,7 @@ class Engine:
             case StartTimer() | StopTimer():
                 self._round.timers.append(effect)
             case Deliver(seq, proposal):
-                return self._execute(seq, proposal)
+                return self._execute(seq, proposal, now)
             case Install(blocks):
                 return self._install(blocks)
             case ReadBlocks(to, first):
@@ -269,12 +258,13 @@ class Engine:
 
     # ── blocks ──
 
-    def _execute(self, seq: Seq, proposal: Proposal) -> Event:
+    def _execute(self, seq: Seq, proposal: Proposal, now: Millis) -> Event:
         executed = self.ledger.executor.execute(proposal)
         assert executed.block.height == seq, "blocks are decided in the order of their heights"
         self._save_block(executed)
-        self.desk.on_executed(executed)
-        return Delivered(seq, executed.block.hash, executed.ids)
+        unsettled = self.ledger.unsettled(executed, proposal, now)
+        self.desk.on_executed(executed, unsettled)
+        return Delivered(seq, executed.block.hash, tuple(tx_id for tx_id in executed.ids if tx_id not in unsettled))
 
     def _save_block(self, executed: Executed) -> None:
         self._has_promised = True
@@ -296,7 +286,7 @@ class Engine:
             except BadProof as error:
                 raise self._halt(f"{error}, though a quorum certified it: this replica differs from it") from None
             self._save_block(executed)
-            self.desk.on_executed(executed)
+            self.desk.on_executed(executed, set())
             transactions += executed.ids
         tip = self.ledger.tip
         return Installed(tip.height, tip.hash, tuple(transactions), message.certificate)

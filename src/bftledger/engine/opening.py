@@ -7,11 +7,13 @@ from bftledger.apps.machine import StateMachine
 from bftledger.apps.state import AuthenticatedMap
 from bftledger.base.errors import BadProof, Malformed, StoreError
 from bftledger.base.genesis import Genesis
-from bftledger.base.ids import Digest
+from bftledger.base.ids import Digest, Millis, TxId
+from bftledger.base.transaction import Transaction
 from bftledger.ledger.block import Header
 from bftledger.ledger.chain import decode_at
-from bftledger.ledger.executor import Executed, Executor, execute_genesis
+from bftledger.ledger.executor import Dropped, Executed, Executor, execute_genesis
 from bftledger.ledger.history import History
+from bftledger.pbft.messages import Proposal
 from bftledger.storage.recall import recall_history
 from bftledger.storage.store import BlockRows, HistoryNode, Store
 
@@ -27,6 +29,24 @@ class Ledger:
     def tip(self) -> Header:
         """The newest block's header."""
         return self.executor.tip
+
+    def admit(self, transaction: Transaction, now: Millis) -> None:
+        """Returns if the transaction may be ordered; raises `Rejected`. Its signature is not checked.
+
+        Expired it is by the time of the ledger, not by a clock: what expired unordered is settled only by a block that
+        is later, and must be passed on and proposed until there is one. What was created too far after `now`, this
+        replica's clock, is refused.
+        """
+        self.executor.admissible(transaction, max(self.tip.time, min(transaction.created, now)))
+
+    def unsettled(self, executed: Executed, proposal: Proposal, now: Millis) -> set[TxId]:
+        """Those that a block left out as created too late, though by `now`, this replica's clock, they were not.
+
+        A primary that gives its proposal an old time censors them so: they stay pending, and it is suspected.
+        """
+        early = {tx_id for tx_id, reason in executed.dropped.items() if reason is Dropped.EARLY}
+        latest = now + self.executor.genesis.max_skew_ms
+        return {tx.id for tx in proposal.transactions if tx.id in early and tx.created <= latest} if early else set()
 
     def rows(self, executed: Executed) -> BlockRows:
         """What a store must keep of a block; block 1 brings the state and the history of block 0 along."""

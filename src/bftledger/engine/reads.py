@@ -46,7 +46,7 @@ class Reads:
         """Takes a read, and answers it if that needs no waiting."""
         if isinstance(request, Query):
             try:
-                self._ledger.executor.machine.query_key(request.args)
+                self._ledger.executor.query_key(request.args)
             except Rejected as error:
                 return [(waiter.route, Refused(request_id=waiter.request_id, code=error.code, reason=error.reason))]
         if self._waiting < MAX_WAITING:
@@ -94,7 +94,7 @@ class Reads:
         if request.certified and height > 0:
             self._queries[height].append((waiter, request.args, self._prove(request.args)))
             return ()
-        key = self._ledger.executor.machine.query_key(request.args)
+        key = self._ledger.executor.query_key(request.args)
         return [self._done(waiter, self._ledger.executor.state.get(key), height, None)]
 
     def _answer_height(self, waiter: Waiter, height: Seq) -> Iterable[Answer]:
@@ -112,7 +112,7 @@ class Reads:
 
     def _prove(self, args: bytes) -> _Proven:
         executor = self._ledger.executor
-        key = executor.machine.query_key(args)
+        key = executor.query_key(args)
         return executor.state.get(key), executor.state.prove(key)
 
     def _done(self, waiter: Waiter, value: bytes | None, height: Seq, proof: ReadProof | None) -> Answer:

@@ -5,7 +5,7 @@ submitted it waits, first for its block, then for the block's certificate. Submi
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 from bftledger.apps.machine import INADMISSIBLE, MALFORMED, Rejected
@@ -27,6 +27,9 @@ MAX_WAITING: Final = 40_000
 """So many submissions may wait; more are answered BUSY."""
 
 WAITERS_PER_TRANSACTION: Final = 8
+LOOKUPS_PER_ROUND: Final = 32
+"""So many old blocks are read in a round for transactions that are submitted again; for more the answer is BUSY."""
+
 ITEMS_PER_ANSWER: Final = 256
 RETRY_MS: Final = Millis(250)
 
@@ -57,6 +60,7 @@ class Submissions:
         self._decided: dict[Seq, list[tuple[Waiter, TxId, int]]] = defaultdict(list)
         self._blocks: dict[Seq, Block] = {}
         self._waiting = 0
+        self._lookups = 0
         self.refused: Counter[str] = Counter()
         """Submissions that were not taken, by the kind of reason."""
 
@@ -106,7 +110,7 @@ class Submissions:
         if transaction.expires < self._ledger.tip.time:
             return [(waiter.route, self._archive.expired(waiter.request_id, tx_id))]
         try:
-            self._ledger.executor.admissible(transaction, now)
+            self._ledger.admit(transaction, now)
             self._door.verify_transaction(transaction)
         except Rejected as error:
             return self._refuse(waiter, "not admissible", error.code, error.reason)
@@ -122,8 +126,8 @@ class Submissions:
         self.refused["busy"] += 1
         return [answer for waiter in self._release(tx_id) for answer in _busy(waiter)]
 
-    def on_executed(self, executed: Executed) -> Iterable[Answer]:
-        """A block was executed: from here on its transactions wait for a certificate."""
+    def on_executed(self, executed: Executed, unsettled: Collection[TxId]) -> Iterable[Answer]:
+        """A block was executed: from here on its transactions wait for a certificate, `unsettled` ones for a block."""
         block = executed.block
         for index, transaction in enumerate(executed.transactions):
             for waiter in self._waiters.pop(transaction.id, ()):
@@ -131,7 +135,7 @@ class Submissions:
                 self._blocks[block.height] = block
         answers: list[Answer] = []
         for tx_id, reason in executed.dropped.items():
-            for waiter in self._release(tx_id):
+            for waiter in () if tx_id in unsettled else self._release(tx_id):
                 answers += self._on_dropped(waiter, tx_id, reason)
         return answers
 
@@ -160,6 +164,7 @@ class Submissions:
     def settle(self) -> Iterable[Answer]:
         """Answers those whose blocks are certified by now: one answer for each connection and block."""
         answers: list[Answer] = []
+        self._lookups = 0
         for height in sorted(self._decided):
             certificate = self._archive.proof_from(height)
             if certificate is None:
@@ -200,7 +205,9 @@ class Submissions:
         return []
 
     def _await_certificate(self, waiter: Waiter, tx_id: TxId, place: Place) -> Iterable[Answer]:
-        if self._waiting >= MAX_WAITING:
+        if place.height not in self._decided:
+            self._lookups += 1  # its block will be read again
+        if self._waiting >= MAX_WAITING or self._lookups > LOOKUPS_PER_ROUND:
             self.refused["busy"] += 1
             return _busy(waiter)
         self._waiting += 1

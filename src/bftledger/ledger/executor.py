@@ -8,6 +8,7 @@ by the genesis, or already there. What the application rejects is in the block, 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from bftledger.apps.machine import (
     DEFECT,
@@ -123,7 +124,22 @@ class Executor:
         reason = self._refusal(transaction, now)
         if reason:
             raise Rejected(INADMISSIBLE, reason[1])
-        self.machine.check(transaction)
+        self._guarded(self.machine.check, transaction)
+
+    def query_key(self, args: bytes) -> bytes:
+        """The key that answers a query. Raises `Rejected`."""
+        key: bytes = self._guarded(self.machine.query_key, args)
+        return key
+
+    @staticmethod
+    def _guarded(ask: Callable[[Any], Any], what: object) -> Any:
+        """An application's defect must cost whoever asked, not the replica."""
+        try:
+            return ask(what)
+        except Rejected:
+            raise
+        except Exception as error:  # noqa: BLE001 - a foreign class, fed with what anybody may send
+            raise Rejected(DEFECT, f"the application failed with {type(error).__name__}") from None
 
     def execute(self, proposal: Proposal) -> Executed:
         """The block that the proposal makes on top of `tip`, which it becomes."""
