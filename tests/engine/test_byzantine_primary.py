@@ -151,3 +151,22 @@ def test_two_proposals_for_one_slot_cost_the_primary_its_view() -> None:
     group.submit(1, tx)
     group.run(2_000)
     assert isinstance(group.answer(1, AskReceipt(request_id=1, tx_id=tx.id)), ReceiptReply)
+
+
+def test_a_primary_that_dates_its_proposal_back_censors_nobody() -> None:
+    """The block leaves the transaction out as created too late; but it was not, so it stays pending."""
+    group = a_group_without_its_primary(max_skew_ms=Millis(1_000))
+    group.run(3_000)
+    tx = group.transaction()
+    group.submit(1, tx)
+    group.run(10)
+
+    propose(group, tx, time=-5_000)
+    group.run(200)
+    assert all(group.hosts[i].height == 1 for i in (1, 2, 3))
+    assert all(group.hosts[i].store.locate([tx.id]) == {} for i in (1, 2, 3))
+    group.run(5_000)
+
+    assert all(tx.id in group.hosts[i].store.locate([tx.id]) for i in (1, 2, 3))
+    (reply,) = group.taken()
+    assert isinstance(reply, Committed)
