@@ -27,7 +27,8 @@ from bftledger.pbft.replica import Replica
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import Timer
 from tests.builders import FAST, GENESIS, GENESIS_BLOCK, NOW, Keys
-from tests.memory_store import MemoryStore, slot_of
+from tests.memory_store import MAX_SKEW_MS, MemoryStore, slot_of
+from tests.traitor import Traitor
 
 PROMISES = (
     messages.PrePrepare,
@@ -52,6 +53,8 @@ class Node:
     timers: dict[type, tuple[Timer, int]] = field(default_factory=dict)
     promised: dict[tuple[int, str, int], bytes] = field(default_factory=dict)
     ignored: list[fx.Ignored] = field(default_factory=list)
+    traitor: Traitor | None = None
+    """What this member makes of its messages, if it is Byzantine."""
 
     @property
     def state(self) -> Any:
@@ -104,7 +107,7 @@ class Cluster:
         node = self.nodes[id]
         signer = self.keys.signer(f"replica {id}")
         node.replica = Replica(node.id, self.group, signer, self.settings, genesis_block=GENESIS_BLOCK)
-        node.door = Authenticator(self.group, self.keys.verifier, self.settings)
+        node.door = Authenticator(self.group, self.keys.verifier)
         store = node.store
         node.replica.recover(
             [node.door.authenticate_record(frame) for frame in store.votes.values()],
@@ -127,7 +130,8 @@ class Cluster:
         node = self.nodes[to]
         if node.replica is not None:
             self.log(f"{to}: clients submit {', '.join(tx.payload.decode() for tx in transactions)}")
-            self.step(node, ev.Submitted(tuple(tx for tx in transactions if tx.id not in node.store.ledger)))
+            ahead = self.settings.clock_skew_ms
+            self.step(node, ev.Submitted(tuple(tx for tx in transactions if self._is_fresh(node, tx, ahead=ahead))))
 
     def run(self, ms: int, until: Callable[[], bool] = lambda: False) -> bool:
         """Lets `ms` pass, or less if `until` comes true: whether it did."""
@@ -142,12 +146,17 @@ class Cluster:
 
     @property
     def up(self) -> list[Node]:
-        """The replicas that run."""
-        return [node for node in self.nodes if node.replica is not None]
+        """The honest replicas that run."""
+        return [node for node in self.nodes if node.replica is not None and node.traitor is None]
+
+    @property
+    def honest(self) -> list[int]:
+        """Whose word is worth something."""
+        return [node.id for node in self.nodes if node.traitor is None]
 
     def have_executed(self, *transactions: Transaction, on: Iterable[int] | None = None) -> bool:
-        """Whether these replicas, or all, have these transactions in their ledgers."""
-        ids = range(self.group.n) if on is None else on
+        """Whether these replicas, or all honest ones, have these transactions in their ledgers."""
+        ids = self.honest if on is None else on
         return all(tx.id in self.nodes[i].store.ledger for i in ids for tx in transactions)
 
     def view(self, id: int) -> View:
@@ -181,6 +190,8 @@ class Cluster:
                 node.store.discard(seq)
             case fx.Send(to, message):
                 self._send(node, [to], message)
+                if isinstance(message, messages.Relay):
+                    yield from self._withdrawn(node, message)
             case fx.Broadcast(message):
                 self._send(node, [i for i in self.group.replicas if i != node.id], message)
                 if isinstance(message, messages.Relay):
@@ -215,8 +226,11 @@ class Cluster:
         if settled:
             yield ev.Withdrawn(settled)
 
-    def _is_fresh(self, node: Node, tx: Transaction) -> bool:
-        return tx.id not in node.store.ledger and tx.expires >= self.clock(node)
+    def _is_fresh(self, node: Node, tx: Transaction, *, ahead: int = 0) -> bool:
+        """As in the engine: expired by the time of the ledger, created too late by the clock."""
+        if tx.id in node.store.ledger or tx.expires < node.store.time:
+            return False
+        return tx.created <= max(node.store.time, self.clock(node) - ahead) + MAX_SKEW_MS
 
     # ── blocks ──
 
@@ -227,20 +241,23 @@ class Cluster:
 
     def _execute(self, node: Node, seq: Seq, proposal: Proposal) -> ev.Event:
         assert seq == len(node.store.hashes), "blocks are executed in order"
-        block_hash, _ = node.store.append(proposal.transactions, max(proposal.time, node.store.time + 1))
+        time = max(proposal.time, node.store.time + 1)
+        block_hash, _ = node.store.append(proposal.transactions, time)
         self._record(seq, block_hash)
         self.log(f"{node.id}: executes block {seq} [{', '.join(tx.payload.decode() for tx in proposal.transactions)}]")
-        return ev.Delivered(seq, block_hash, tuple(tx.id for tx in proposal.transactions))
+        latest = self.clock(node) + MAX_SKEW_MS - self.settings.clock_skew_ms
+        settled = [tx.id for tx in proposal.transactions if not time + MAX_SKEW_MS < tx.created <= latest]
+        return ev.Delivered(seq, block_hash, tuple(settled))
 
     def _install(self, node: Node, message: Blocks) -> ev.Event:
         """Checks the links up to the certificate, then executes."""
         tip = node.store.hashes[-1]
         for data in (*message.blocks, *message.headers):
             if cbor.decode(data)[0] != tip:
-                return ev.InstallFailed(message.replica)
+                return ev.InstallFailed()
             tip = tagged_hash("test-block", data)
         if tip != message.certificate.block_hash:
-            return ev.InstallFailed(message.replica)
+            return ev.InstallFailed()
         ids: list[TxId] = []
         for data in message.blocks:
             _, time, encoded = cbor.decode(data)
@@ -271,7 +288,9 @@ class Cluster:
         for to in receivers:
             assert to != node.id, "nobody sends to itself"
             if self.tap(node.id, to, frame):
-                self._transmit(node.id, to, frame)
+                frames = [frame] if node.traitor is None else map(wire.encode, node.traitor.lens(message, self.now))
+                for each in frames:
+                    self._transmit(node.id, to, each)
 
     def _check_promise(self, node: Node, message: Any) -> None:
         """Disk before promise, and never two promises for one slot, whatever happened in between."""

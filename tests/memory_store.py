@@ -13,6 +13,8 @@ from bftledger.pbft.messages import CheckpointCertificate
 from tests.builders import GENESIS_BLOCK
 
 Slot = tuple[int, str, int]
+MAX_SKEW_MS = 5_000
+"""So much later than its block's time may a transaction be created, as a genesis says it."""
 
 
 def slot_of(record: Any) -> Slot:
@@ -49,10 +51,10 @@ class MemoryStore:
         self.votes = {slot: frame for slot, frame in self.votes.items() if not 1 <= slot[0] <= seq}
 
     def append(self, transactions: Iterable[Transaction], time: int) -> tuple[Digest, bytes]:
-        """Executes: what is in the ledger already, or expired, stays out of the block."""
+        """Executes: what is in the ledger already, or expired, or created too late, stays out of the block."""
         kept = []
         for tx in transactions:
-            if tx.id not in self.ledger and tx.expires >= time:
+            if tx.id not in self.ledger and tx.expires >= time and tx.created <= time + MAX_SKEW_MS:
                 self.ledger[tx.id] = len(self.hashes)
                 kept.append(tx)
         block = cbor.encode([self.hashes[-1], time, [tx.encoded for tx in kept]])

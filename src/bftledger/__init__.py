@@ -33,7 +33,7 @@ With the paper beside it: `pbft.messages`, `pbft.state`, `pbft.normal`, `pbft.ch
     §4.1  the client                            ledger/asking.py, ledger/submission.py, ledger/receipt.py
     §4.2  normal case                           pbft/normal.py; the predicates in pbft/state.py
     §4.3  checkpoints, garbage collection       pbft/checkpoint.py
-    §4.4  view changes                          pbft/view_change.py, pbft/certificates.py
+    §4.4  view changes                          pbft/view_change.py, pbft/certificates.py, pbft/suspicion.py
     §4.5  safety and liveness                   pbft/invariants.py, pbft/timers.py
     §4.6  non-determinism                       pbft/normal.py (`is_timely`), ledger/executor.py
     TOCS'02: batching, retransmission,          pbft/pool.py, pbft/status.py,

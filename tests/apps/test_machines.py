@@ -1,6 +1,7 @@
 """What the shipped applications do, one operation at a time, and what they refuse."""
 
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -321,3 +322,36 @@ def test_reason_that_quotes_no_unicode_can_still_be_encoded() -> None:
     error = Rejected(MALFORMED, "\ud800" * 500)
 
     assert len(Result.decode(Result(error.code, reason=error.reason).encode()).reason) == 200
+
+
+# ── hostile payloads ──
+
+HOSTILE = {
+    "many items": b"\x99" + (16_383).to_bytes(2, "big") + b"\x80" * 16_383,
+    "many items, nested": b"\x83" + (b"\x99" + (4_000).to_bytes(2, "big") + b"\x80" * 4_000) * 3,
+    "deep": b"\x81" * 60_000 + b"\x80",
+    "a map": b"\xb9" + (4_000).to_bytes(2, "big") + bytes(60_000),
+    "truncated": b"\x83\x63put\x59\xff\xff",
+    "no text": cbor.encode(["put", b"key", b"value"]).replace(b"put", b"\xff\xfe\xfd"),
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("world", [kv(), accounts()], ids=["kv", "accounts"])
+@pytest.mark.parametrize("payload", [pytest.param(payload, id=what) for what, payload in HOSTILE.items()])
+def test_a_payload_that_is_no_operation_is_refused_at_once_and_in_words_of_our_own(
+    world: World, payload: bytes
+) -> None:
+    """The reason is part of the ledger: it must not be a library's, which differ from one version to the next."""
+    times = []
+    for _ in range(3):
+        began = time.thread_time()
+        with pytest.raises(Rejected) as refused:
+            world.apply(payload)
+        times.append(time.thread_time() - began)
+
+    assert (refused.value.code, refused.value.reason) == (
+        MALFORMED,
+        "not an operation: it is not canonical CBOR of a few items",
+    )
+    assert min(times) < 0.001

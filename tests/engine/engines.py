@@ -107,6 +107,8 @@ class Host:
     id: ReplicaId
     store: Store
     engine: Engine | None = None
+    skew: int = 0
+    """So far is its clock ahead."""
     timers: dict[type[Timer], int] = field(default_factory=dict)
     inbox: list[Callable[[Engine, Millis], None]] = field(default_factory=list)
     has_round: bool = False
@@ -134,6 +136,7 @@ class Engines:
         keys: Keys = FAST,
         make_store: Callable[[ReplicaId, Digest], Store] = lambda _, group: RecordingStore(group),
         loss: float = 0.0,
+        delay: int = 1,
         seed: int = 0,
         **settings: Any,
     ) -> None:
@@ -142,6 +145,7 @@ class Engines:
         self.settings = Settings(**settings)
         self.machine = load_machine(self.genesis.app, {})
         self.loss = loss
+        self.delay = delay
         self.now = 0
         self.passes: MayPass = lambda source, to, message: True
         """Sees every message between replicas, and may hold it back."""
@@ -215,8 +219,15 @@ class Engines:
     def client_frame(self, to: int, frame: bytes, route: bytes = ME) -> None:
         self.at_next_round(to, lambda engine, now: engine.on_client(route, frame, now))
 
-    def peer_frame(self, to: int, frame: bytes) -> None:
-        self.at_next_round(to, lambda engine, now: engine.on_peer(frame, now))
+    def peer_frame(self, to: int, frame: bytes, by: int | None = None) -> None:
+        """A frame arrives that the replica `by` hands over, or whoever signed it."""
+        sender = ReplicaId(self._sender(frame) if by is None else by)
+        self.at_next_round(to, lambda engine, now: engine.on_peer(sender, frame, now))
+
+    def _sender(self, frame: bytes) -> int:
+        message = wire.decode(frame, self.genesis.genesis_hash)
+        assert isinstance(message, Message)
+        return message.replica
 
     def submit(self, to: int, *transactions: Transaction, route: bytes = ME) -> None:
         """Request ids are 1, 2, …"""
@@ -291,7 +302,7 @@ class Engines:
         if engine is None:
             return
         inbox, host.inbox = host.inbox, []
-        now = Millis(START + self.now)
+        now = Millis(START + self.now + host.skew)
         try:
             for action in inbox:
                 action(engine, now)
@@ -304,6 +315,8 @@ class Engines:
             block_hash = host.store.block_hash(Seq(height))
             assert block_hash == self.chain.setdefault(height, block_hash or Digest(b"")), f"two blocks {height}"
         self.perform(host, finished)
+        if finished.has_more:
+            self.at_next_round(host.id, lambda engine, now: None)
 
     def perform(self, host: Host, finished: Round) -> None:
         """What a process does with the outcome of a round."""
@@ -334,7 +347,7 @@ class Engines:
                 assert said in host.store.durable, f"{slot_of(message)} left before it was durable"
             assert host.promised.setdefault(slot_of(message), said) == said, f"two votes for {slot_of(message)}"
         if self.passes(host.id, to, message) and self._random.random() >= self.loss:
-            self._at(self.now + 1, partial(self.peer_frame, to, frame))
+            self._at(self.now + self.delay, partial(self.peer_frame, to, frame, host.id))
 
     def _at(self, time: int, action: Callable[[], None]) -> None:
         self._order += 1

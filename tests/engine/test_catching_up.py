@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -11,7 +12,9 @@ from bftledger.engine.engine import Halted
 from bftledger.ledger.block import Block
 from bftledger.ledger.chain import verify_segment
 from bftledger.pbft import wire
+from bftledger.pbft.events import Event
 from bftledger.pbft.messages import Blocks, FetchBlocks, Message, Stable
+from bftledger.pbft.transfer import BLOCKS_PER_TICK
 from tests.engine.engines import START, Engines, a_genesis
 
 LATE = 3
@@ -155,8 +158,9 @@ def test_a_long_way_is_fetched_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -
     assert group.hosts[LATE].height == 21
 
 
-def test_headers_lead_to_the_next_certified_block_where_the_own_certificate_is_missing(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("at_most", "blocks", "headers"), [(1, 1, 1), (2, 2, 0), (3, 2, 0), (5, 4, 0)])
+def test_an_answer_ends_at_a_certified_block_or_headers_lead_to_the_next(
+    monkeypatch: pytest.MonkeyPatch, at_most: int, blocks: int, headers: int
 ) -> None:
     monkeypatch.setattr(engine_module, "BLOCKS_PER_ANSWER", 2)
     group = a_group_that_left_one_behind(8)
@@ -164,29 +168,93 @@ def test_headers_lead_to_the_next_certified_block_where_the_own_certificate_is_m
     group.run(2_000)
     engine = group.engine(LATE)
     assert engine.store.next_certified(Seq(3)) == 4
-    monkeypatch.setattr(engine_module, "BLOCKS_PER_ANSWER", 3)
+    monkeypatch.setattr(engine_module, "BLOCKS_PER_ANSWER", at_most)
     asked = FetchBlocks(first=Seq(1), replica=ReplicaId(2), signature=wire.UNSIGNED)
 
-    engine.on_peer(wire.encode(group.signed(asked)), Millis(START + group.now))
+    engine.on_peer(asked.replica, wire.encode(group.signed(asked)), Millis(START + group.now))
     ((to, frame),) = engine.end_round(Millis(START + group.now)).to_peers
 
     message = wire.decode(frame, group.genesis.genesis_hash)
     assert to == 2
     assert isinstance(message, Blocks)
-    assert (len(message.blocks), len(message.headers), message.certificate.seq) == (3, 1, 4)
+    assert (len(message.blocks), len(message.headers), message.certificate.seq) == (blocks, headers, blocks + headers)
     genesis_block = Engines().engine(0).ledger.tip
     verify_segment(genesis_block, message.blocks, message.headers, message.certificate)
 
 
-def test_only_so_many_questions_for_blocks_are_answered_in_a_round() -> None:
-    group = a_group_that_left_one_behind()
-    engine = group.engine(0)
-    asked = FetchBlocks(first=Seq(1), replica=ReplicaId(LATE), signature=wire.UNSIGNED)
-    for _ in range(10):
-        engine.on_peer(wire.encode(group.signed(asked)), Millis(START + group.now))
+def test_a_peer_that_feeds_slowly_delays_a_laggard_by_its_turns_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers with one block at a time, and each just before the next would have been asked."""
+    group = a_group_that_left_one_behind(200)
+    first, read = group.engine(0), group.engine(0)._read
 
-    sent = engine.end_round(Millis(START + group.now)).to_peers
-    assert len(sent) == engine_module.READS_PER_ROUND
+    def one_block(to: ReplicaId, height: Seq) -> Event | None:
+        with monkeypatch.context() as only_here:
+            only_here.setattr(engine_module, "BLOCKS_PER_ANSWER", 1)
+            return read(to, height)
+
+    def slowly(source: int, to: int, message: Message) -> bool:
+        if source != 0 or not isinstance(message, Blocks):
+            return True
+        group._at(group.now + 90, partial(group.peer_frame, to, wire.encode(message)))
+        return False
+
+    monkeypatch.setattr(first, "_read", one_block)
+    group.passes = slowly
+    group.start(LATE)
+
+    assert group.run(1_000, lambda: group.hosts[LATE].height == 200)
+
+
+def test_blocks_whose_proof_is_too_far_away_are_refused() -> None:
+    """Who installed them could not prove them to others in its turn."""
+    group = a_group_that_left_one_behind(80)
+    group.start(LATE)
+    lies: list[int] = []
+
+    def lens(source: int, to: int, message: Message) -> bool:
+        if to != LATE or source != 0 or not isinstance(message, Blocks) or lies:
+            return True
+        lies.append(len(message.blocks))
+        chain = blocks_of(group)[message.first - 1 :]
+        far = group.hosts[0].store.newest_certificate()
+        assert far is not None
+        headers = tuple(Block.decode(data).header.encoded for data in chain[1:])
+        lie = replace(message, blocks=chain[:1], headers=headers, certificate=far)
+        group.peer_frame(LATE, wire.encode(group.signed(lie)))
+        return False
+
+    group.passes = lens
+    late = group.engine(LATE)
+
+    assert group.run(3_000, lambda: group.hosts[LATE].height == 80)
+    assert lies
+    assert late.dropped["TooLongAWay"] == 1
+
+
+def ask_for_blocks(group: Engines, by: int) -> None:
+    """Replica 0 gets a FETCH-BLOCKS."""
+    asked = group.signed(FetchBlocks(first=Seq(1), replica=ReplicaId(by), signature=wire.UNSIGNED))
+    group.engine(0).on_peer(asked.replica, wire.encode(asked), Millis(START + group.now))
+
+
+def test_each_peer_is_given_blocks_once_in_a_round_however_often_others_ask() -> None:
+    group = a_group_that_left_one_behind()
+    for by in [1] * 10 + [2, LATE]:
+        ask_for_blocks(group, by)
+
+    sent = group.engine(0).end_round(Millis(START + group.now)).to_peers
+    assert [to for to, _ in sent] == [1, 2, LATE]
+
+
+def test_who_asks_for_blocks_all_the_time_is_given_only_so_many_between_two_ticks() -> None:
+    group = a_group_that_left_one_behind()
+    group.engine(0).replica.state.answers_per_tick = 1
+    answers = 0
+    for _ in range(3 * BLOCKS_PER_TICK):
+        ask_for_blocks(group, LATE)
+        answers += len(group.engine(0).end_round(Millis(START + group.now)).to_peers)
+
+    assert answers == BLOCKS_PER_TICK
 
 
 @pytest.mark.parametrize("gap", [1, 3])
@@ -199,7 +267,7 @@ def test_a_replica_whose_own_block_the_certified_chain_contradicts_halts(gap: in
     newest = group.hosts[0].store.newest_certificate()
     assert newest is not None
     stable = group.signed(Stable(certificate=newest, replica=ReplicaId(0), signature=wire.UNSIGNED))
-    late.on_peer(wire.encode(stable), START)
+    late.on_peer(stable.replica, wire.encode(stable), START)
     fetch = late.replica.state.fetch
     assert fetch is not None
     blocks = Blocks(
@@ -212,7 +280,7 @@ def test_a_replica_whose_own_block_the_certified_chain_contradicts_halts(gap: in
     )
 
     with pytest.raises(Halted, match="block 2"):
-        late.on_peer(wire.encode(group.signed(blocks)), START)
+        late.on_peer(blocks.replica, wire.encode(group.signed(blocks)), START)
     with pytest.raises(Halted):
         late.end_round(START)
 

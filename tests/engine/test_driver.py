@@ -12,7 +12,7 @@ from bftledger.ledger.client_messages import AskStatus, StatusReply, Submit
 from bftledger.net.transport import FromClient, Incoming, Traffic
 from bftledger.node import clock
 from bftledger.node.clock import Timers
-from bftledger.node.driver import IDLE_MS, Driver
+from bftledger.node.driver import IDLE_MS, Driver, count
 from bftledger.pbft import wire
 from bftledger.pbft.effects import StartTimer, StopTimer
 from bftledger.pbft.messages import PrePrepare, Status
@@ -74,9 +74,6 @@ class FakeTransport:
 
     def wake(self) -> None:
         self.wakes += 1
-
-    def reachable(self) -> frozenset[ReplicaId]:
-        return frozenset()
 
     def close(self, linger_ms: int = 0) -> None:
         pass
@@ -230,3 +227,12 @@ def test_stop_wakes_the_loop_and_ends_it_after_the_round(now: Clock) -> None:
 
     assert transport.wakes == 1
     assert len(transport.to_clients) == 1
+
+
+def test_the_counters_make_one_line_without_zeros() -> None:
+    traffic = Traffic(sent=3, dropped_to_peers={ReplicaId(1): 0, ReplicaId(2): 5}, evicted_connections=1)
+
+    assert count({"ignored: stale_view": 2}, traffic.counters()) == (
+        "ignored: stale_view 2, sent 3, not sent to replica 2 5, connections evicted 1"
+    )
+    assert count({}, Traffic().counters()) == ""

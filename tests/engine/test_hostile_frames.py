@@ -183,7 +183,7 @@ def test_an_honest_request_is_answered_in_time_too(which: int) -> None:
 )
 def test_bombs_are_defused_in_time(bomb: bytes) -> None:
     assert [type(reply) for reply in feed_client(bomb)] == [ErrorReply]
-    in_time(a_group(), lambda engine, now: engine.on_peer(bomb, now))
+    in_time(a_group(), lambda engine, now: engine.on_peer(PEER, bomb, now))
 
 
 @settings(deadline=None)
@@ -198,12 +198,20 @@ def test_any_payload_and_any_question_to_the_application_is_answered(payload: by
 
 # ── peers ──
 
+PEER = ReplicaId(2)
 
-def feed_peer(frame: bytes) -> int:
+
+def sender_of(frame: bytes) -> ReplicaId:
+    message = wire.decode(frame, a_group().genesis.genesis_hash)
+    assert isinstance(message, Message)
+    return message.replica
+
+
+def feed_peer(frame: bytes, by: ReplicaId = PEER) -> int:
     """How many frames were dropped because of it."""
     group = a_group()
     dropped = group.engine(1).dropped.total()
-    in_time(group, lambda engine, now: engine.on_peer(frame, now))
+    in_time(group, lambda engine, now: engine.on_peer(by, frame, now))
     return group.engine(1).dropped.total() - dropped
 
 
@@ -223,6 +231,7 @@ def test_random_bytes_of_a_peer_are_dropped_and_counted(frame: bytes) -> None:
 def test_a_frame_with_a_byte_flipped_changes_nothing_and_is_counted(kind: str) -> None:
     group, engine = a_group(), a_group().engine(1)
     good = some_messages()[kind]
+    by = sender_of(good)
 
     @settings(max_examples=40, deadline=None)
     @given(st.integers(0, len(good) - 1), st.integers(1, 255))
@@ -232,7 +241,7 @@ def test_a_frame_with_a_byte_flipped_changes_nothing_and_is_counted(kind: str) -
         before = fingerprint(engine)
         counted = engine.dropped.total() + engine.ignored.total()
 
-        in_time(group, lambda engine, now: engine.on_peer(bytes(frame), now))
+        in_time(group, lambda engine, now: engine.on_peer(by, bytes(frame), now))
 
         assert fingerprint(engine) == before
         assert engine.dropped.total() + engine.ignored.total() > counted
@@ -244,7 +253,7 @@ def test_a_frame_with_a_byte_flipped_changes_nothing_and_is_counted(kind: str) -
 def test_a_truncated_frame_of_a_peer_is_dropped(kind: str) -> None:
     good = some_messages()[kind]
     for length in range(0, len(good), max(1, len(good) // 40)):
-        assert feed_peer(good[:length]) >= 1
+        assert feed_peer(good[:length], sender_of(good)) >= 1
 
 
 def test_a_message_of_another_group_is_dropped() -> None:

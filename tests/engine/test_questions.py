@@ -7,7 +7,8 @@ import pytest
 from bftledger import __version__
 from bftledger.base.ids import Millis, ReplicaId, Seq, TxId
 from bftledger.base.transaction import Transaction
-from bftledger.engine.desk import LOOKUPS_PER_ROUND
+from bftledger.engine.intake import WORK_PER_LOOKUP, WORK_PER_ROUND
+from bftledger.ledger import client_wire
 from bftledger.ledger.block import Block
 from bftledger.ledger.chain import verify_link
 from bftledger.ledger.client_messages import (
@@ -18,7 +19,6 @@ from bftledger.ledger.client_messages import (
     AskStatus,
     BlockReply,
     BlocksReply,
-    Busy,
     ErrorReply,
     Fate,
     ReceiptReply,
@@ -28,7 +28,7 @@ from bftledger.ledger.client_messages import (
 from bftledger.ledger.receipt import verify_header, verify_receipt
 from bftledger.pbft.messages import Checkpoint
 from tests.builders import FAST
-from tests.engine.engines import Engines, a_genesis
+from tests.engine.engines import ME, START, Engines, a_genesis
 
 
 def fate(group: Engines, tx: Transaction, replica: int = 0) -> Fate:
@@ -243,10 +243,13 @@ def test_a_status_counts_what_is_pending() -> None:
 def test_only_so_many_questions_about_the_past_are_answered_in_a_round() -> None:
     """Else one hostile client could keep a replica reading blocks for longer than the group waits for it."""
     group = a_group_of(1)
-    for number in range(LOOKUPS_PER_ROUND + 2):
-        group.ask(0, AskBlock(request_id=number, height=Seq(1)))
-    group.run(1)
-    busy = [reply.request_id for reply in group.taken() if isinstance(reply, Busy)]
+    engine, count = group.engine(0), WORK_PER_ROUND // WORK_PER_LOOKUP + 2
+    for number in range(count):
+        engine.on_client(ME, client_wire.encode(AskBlock(request_id=number, height=Seq(1))), START)
+    first, second = engine.end_round(START), engine.end_round(START)
 
-    assert busy == [LOOKUPS_PER_ROUND, LOOKUPS_PER_ROUND + 1]
-    assert isinstance(group.answer(0, AskBlock(request_id=1, height=Seq(1))), BlockReply)
+    assert first.has_more
+    assert 0 < len(first.to_clients) < count
+    assert not second.has_more
+    answers = [client_wire.decode_reply(frame) for _, frame in (*first.to_clients, *second.to_clients)]
+    assert [reply.request_id for reply in answers if isinstance(reply, BlockReply)] == list(range(count))

@@ -145,7 +145,7 @@ def test_a_replica_that_contradicts_a_quorum_halts_and_keeps_its_store_as_it_was
     engine = group.engine(3)
 
     with pytest.raises(Halted, match="a quorum certified"):
-        engine.on_peer(wire.encode(stable), NOW)
+        engine.on_peer(stable.replica, wire.encode(stable), NOW)
     with pytest.raises(Halted):
         engine.end_round(NOW)
     group.store(3).crash()
@@ -187,7 +187,7 @@ def test_the_request_timer_of_the_time_before_a_new_view_does_not_end_that_view(
     engine = group.engine(2)
     now = Millis(START + group.now)
 
-    engine.on_peer(new_views[0], now)
+    engine.on_peer(ReplicaId(3), new_views[0], now)
     assert engine.replica.state.active
     engine.on_timer(RequestTimer(View(1), tx.id, relayed=True), now)
 

@@ -390,6 +390,6 @@ def test_a_relay_brings_neither_what_is_in_the_ledger_nor_what_is_not_admissible
     good = group.transaction()
     relay = group.signed(Relay(transactions=(*bad, good), replica=ReplicaId(3), signature=wire.UNSIGNED))
     engine = group.engine(1)
-    engine.on_peer(wire.encode(relay), Millis(START + group.now))
+    engine.on_peer(relay.replica, wire.encode(relay), Millis(START + group.now))
 
     assert [tx.id for tx in engine.replica.state.pool.pending()] == [good.id]

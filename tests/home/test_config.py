@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bftledger.base.errors import OperatorError
+from bftledger.base.genesis import MAX_REPLICAS
 from bftledger.home.addresses import ReplicaAddresses, check_address, check_bind, local_addresses
-from bftledger.home.config import RANGES, RELATIONS, Config, read_config, write_config
-from bftledger.home.template import read_template
-from bftledger.pbft.settings import Settings
+from bftledger.home.config import MIN_WINDOW, RANGES, RELATIONS, Config, read_config, write_config
+from bftledger.home.template import Template, read_template
+from bftledger.pbft.certificates import largest_window
+from bftledger.pbft.settings import MAX_BATCH_BYTES, MAX_BATCH_COUNT, MAX_WINDOW, Settings
 from bftledger.pbft.wire import MAX_FRAME_BYTES
 
 FOUR = "".join(
@@ -49,6 +51,45 @@ def test_every_setting_has_a_range_that_its_default_is_in_and_a_meaning() -> Non
 
 def test_a_batch_fits_a_message_by_far() -> None:
     assert RANGES["batch_bytes"].high * 2 <= MAX_FRAME_BYTES
+
+
+def test_no_range_allows_what_other_replicas_would_refuse() -> None:
+    """What a replica signed with one configuration, all take with any other."""
+    assert RANGES["window"].high == MAX_WINDOW
+    assert RANGES["batch_count"].high == MAX_BATCH_COUNT
+    assert RANGES["batch_bytes"].high == MAX_BATCH_BYTES
+
+
+def a_file_for(n: int, window: int) -> str:
+    replicas = (
+        f'[[replica]]\nid = {i}\npeer = "tcp://127.0.0.1:{7000 + 2 * i}"\nclient = "tcp://127.0.0.1:{7001 + 2 * i}"\n'
+        for i in range(n)
+    )
+    return "".join(replicas) + f"[protocol]\nwindow = {window}\npipeline = {MIN_WINDOW}\n"
+
+
+@pytest.mark.parametrize(("n", "largest"), [(31, 263), (64, 63), (100, 25), (200, 5)])
+def test_a_window_whose_new_view_fits_no_message_is_refused(path: Path, n: int, largest: int) -> None:
+    path.write_text(a_file_for(n, largest))
+
+    assert read_config(path).protocol.window == largest
+    assert refusal(path, a_file_for(n, largest + 1)) == (
+        f"protocol.window = {largest + 1}: with {n} replicas it should be at most {largest}: "
+        "a NEW-VIEW has to fit a message"
+    )
+
+
+def test_a_template_whose_new_view_fits_no_message_is_refused(path: Path) -> None:
+    text = '[group]\nname = "g"\nreplicas = 100\n'
+
+    assert "protocol.window = 64: with 100 replicas it should be at most 25" in refusal(path, text, template=True)
+    with pytest.raises(OperatorError, match=r"100 replicas cannot have a window of 64: .* window = 25 or less"):
+        Template(replicas=100)
+
+
+def test_the_smallest_window_is_possible_in_the_largest_group() -> None:
+    assert largest_window(MAX_REPLICAS) >= MIN_WINDOW
+    assert largest_window(4) == largest_window(13) == MAX_WINDOW
 
 
 def test_a_file_without_numbers_means_the_defaults(path: Path) -> None:
@@ -95,7 +136,7 @@ def test_a_number_out_of_its_range_is_refused_with_the_range(
     low, high, _ = RANGES[name]
     path = tmp_path_factory.mktemp("config") / "group.toml"
     if low <= value <= high:
-        value = high + value
+        value = high + 1 + value
 
     text = refusal(path, f"{FOUR}[protocol]\n{name} = {value}\n")
 
@@ -232,7 +273,7 @@ def test_a_template_says_what_the_group_is(path: Path) -> None:
         ("", "group is missing"),
         ("[group]\n", "group.name is missing"),
         ('[group]\nname = ""\n', 'group.name = "": it should be a text'),
-        ('[group]\nname = "g"\nreplicas = 3\n', "group.replicas = 3: allowed is a whole number from 4 to 256"),
+        ('[group]\nname = "g"\nreplicas = 3\n', "group.replicas = 3: allowed is a whole number from 4 to 200"),
         ('[group]\nname = "g"\nreplica = 4\n', 'unknown key "replica": did you mean replicas?'),
         ('[group]\nname = "g"\nmax_skew = 4\n', 'unknown key "max_skew": did you mean max_skew_ms?'),
         ('[group]\nname = "g"\nmax_skew_ms = -4\n', "group.max_skew_ms = -4: allowed is a whole number from 0"),

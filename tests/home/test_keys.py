@@ -75,7 +75,7 @@ def test_no_secret_is_in_the_text_form_of_any_key(tmp_path: Path) -> None:
         ("bftledger replica key", "bftledger client key", 'what is needed here is a "bftledger replica key"'),
         ("version = 1", "version = 2", "this program reads version 1"),
         ("version = 1\n", "", "version is missing"),
-        ("replica = 2", "replica = -1", "replica = -1: allowed is a whole number from 0 to 255"),
+        ("replica = 2", "replica = -1", "replica = -1: allowed is a whole number from 0 to 199"),
         ("replica = 2", "replica = true", "replica = true: allowed is a whole number"),
         (REPLICA.signing_seed.hex(), "00", "signing_seed is not 64 hexadecimal digits"),
         (f'"{REPLICA.signing_seed.hex()}"', "7", "signing_seed is not 64 hexadecimal digits"),

@@ -9,15 +9,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bftledger.apps.kv import KeyValue
-from bftledger.apps.machine import CONFLICT, DEFECT, INADMISSIBLE, MALFORMED, Context, Rejected
+from bftledger.apps.machine import (
+    CONFLICT,
+    DEFECT,
+    INADMISSIBLE,
+    MALFORMED,
+    MAX_RESULT_BYTES,
+    NOT_FOUND,
+    RESULT_TOO_LARGE,
+    Context,
+    Rejected,
+    Result,
+)
 from bftledger.apps.state import AuthenticatedMap
 from bftledger.base.errors import BadProof, Malformed
 from bftledger.base.ids import Digest, Millis, Seq
 from bftledger.base.transaction import Transaction
 from bftledger.ledger import merkle
-from bftledger.ledger.block import Block, Header
-from bftledger.ledger.executor import Dropped, Executor
+from bftledger.ledger.block import MAX_BLOCK_BYTES, MAX_HEADER_BYTES, MAX_RESULTS_BYTES, Block, Header
+from bftledger.ledger.executor import NO_ROOM, Dropped, Executor
 from bftledger.ledger.history import History
+from bftledger.ledger.receipt import MAX_CERTIFICATE_BYTES
+from bftledger.pbft.settings import MAX_BATCH_COUNT
+from bftledger.pbft.wire import MAX_FRAME_BYTES, MAX_PROPOSAL_BYTES
 from tests.ledger.ledger_world import ALICE, BOB, GENESIS, START, World, a_genesis, a_world_of
 
 
@@ -192,6 +206,54 @@ def test_application_that_fails_rejects_the_transaction_and_spares_the_group() -
     assert [result.code for result in executed.results] == [DEFECT, DEFECT, CONFLICT, 0]
     assert executed.results[0].reason == "the application failed with KeyError"
     assert executed.changes.keys() == {b"fine"}
+
+
+class Wordy(KeyValue):
+    """Says as much as it may, both when it takes a transaction and when it does not."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        super().__init__({})
+
+    def apply(self, transaction: Transaction, context: Context) -> bytes:
+        super().apply(transaction, context)
+        if self.show(transaction.payload).startswith("put no"):
+            raise Rejected(CONFLICT, "\N{PILE OF POO}" * 1_000)
+        return bytes(MAX_RESULT_BYTES)
+
+
+@pytest.mark.parametrize("word", ["yes", "no"])
+def test_results_beyond_what_a_block_may_have_become_short_ones_without_effect(word: str) -> None:
+    world, other = World(), World()
+    world.executor.machine = other.executor.machine = Wordy({})
+    executed = world.execute(*[world.transaction(f"put {word}{i} x") for i in range(4_000)])
+    fitting = [data for data, result in zip(executed.block.results, executed.results, strict=True) if result != NO_ROOM]
+
+    assert MAX_RESULTS_BYTES - MAX_RESULT_BYTES - 16 < sum(map(len, fitting)) <= MAX_RESULTS_BYTES
+    assert {result.code for result in executed.results[len(fitting) :]} == {RESULT_TOO_LARGE}
+    assert len(executed.changes) == sum(result.ok for result in executed.results) < 4_000
+    assert other.replay(executed).block == executed.block
+
+
+def test_a_short_result_still_has_room_after_one_that_had_none() -> None:
+    """The rule looks at each by itself: what is refused takes nothing from those that come later."""
+    world = World()
+    world.executor.machine = Wordy({})
+    count = MAX_RESULTS_BYTES // len(Result(0, bytes(MAX_RESULT_BYTES)).encode())
+    transactions = [world.transaction(f"put yes{i} x") for i in range(count + 1)]
+    executed = world.execute(*transactions, world.transaction("delete nothing"))
+
+    assert [result.code for result in executed.results[-2:]] == [RESULT_TOO_LARGE, NOT_FOUND]
+
+
+def test_the_largest_block_fits_a_frame_with_what_proves_it() -> None:
+    """The bounds of proposals and results, the longest words of refusal, and the heads of all byte strings."""
+    heads = 5 * 2 * (MAX_BATCH_COUNT + 2)
+    longest = (
+        MAX_PROPOSAL_BYTES + MAX_RESULTS_BYTES + MAX_BATCH_COUNT * len(NO_ROOM.encode()) + MAX_HEADER_BYTES + heads
+    )
+
+    assert longest <= MAX_BLOCK_BYTES
+    assert MAX_BLOCK_BYTES + MAX_CERTIFICATE_BYTES + 512 * 1024 <= MAX_FRAME_BYTES
 
 
 def test_executor_refuses_a_state_that_is_not_its_tips() -> None:

@@ -11,7 +11,7 @@ from bftledger.net.curve import TransportKey
 from bftledger.net.options import Limits
 from bftledger.net.transport import FromPeer
 from bftledger.net.zmq import ZmqTransport
-from tests.net.wires import TCP, Wires, receive, until
+from tests.net.wires import TCP, Wires, reachable, receive, until
 
 ZERO, ONE, TWO = ReplicaId(0), ReplicaId(1), ReplicaId(2)
 SHORT_HANDSHAKE = Limits(handshake_ms=300)
@@ -26,7 +26,7 @@ def test_sender_is_named_by_its_key_whatever_its_frame_says(wires: Wires) -> Non
     receiver, one, two = wires.replica(0), wires.replica(1), wires.replica(2)
     for sender in (one, two):
         sender.connect(ZERO, receiver.peer_endpoint)
-    until(lambda: bool(one.reachable() and two.reachable()), receiver)
+    until(lambda: bool(reachable(one) and reachable(two)), receiver)
     one.send_peer(ZERO, b"I am replica 2")
     two.send_peer(ZERO, b"I am replica 1")
 
@@ -83,7 +83,7 @@ def test_nothing_is_sent_to_another_at_a_replicas_address(wires: Wires) -> None:
     sender, two = wires.replica(0), wires.replica(2)
     sender.connect(ONE, two.peer_endpoint)
     sender.connect(TWO, two.peer_endpoint)
-    until(lambda: TWO in sender.reachable(), sender, two)
+    until(lambda: TWO in reachable(sender), sender, two)
 
     assert not sender.send_peer(ONE, b"for one")
     assert sender.send_peer(TWO, b"for two")
@@ -96,9 +96,9 @@ def test_oversize_frame_ends_its_connection_and_nothing_else(wires: Wires) -> No
     one, two = wires.replica(1), wires.replica(2)
     for sender in (one, two):
         sender.connect(ZERO, receiver.peer_endpoint)
-    until(lambda: bool(one.reachable() and two.reachable()), receiver)
+    until(lambda: bool(reachable(one) and reachable(two)), receiver)
     one.send_peer(ZERO, bytes(2000))
-    until(lambda: not one.reachable(), receiver)
+    until(lambda: not reachable(one), receiver)
     two.send_peer(ZERO, bytes(1000))
 
     assert receive(receiver) == [FromPeer(TWO, bytes(1000))]
@@ -129,8 +129,8 @@ def test_replica_that_does_not_read_loses_frames_and_delays_nobody(wires: Wires)
     zero, stuck, two = (wires.replica(i, limits=limits) for i in range(3))
     zero.connect(ONE, stuck.peer_endpoint)
     zero.connect(TWO, two.peer_endpoint)
-    until(lambda: zero.reachable() == {1, 2}, stuck, two)
-    until(lambda: not zero.send_peer(ONE, bytes(1024 * 1024)) and zero.reachable() == {2}, two)
+    until(lambda: reachable(zero) == {1, 2}, stuck, two)
+    until(lambda: not zero.send_peer(ONE, bytes(1024 * 1024)) and reachable(zero) == {2}, two)
 
     assert zero.traffic.dropped_to_peers[ONE] > 0
     assert zero.traffic.dropped_to_peers[TWO] == 0
@@ -142,7 +142,7 @@ def test_frames_for_a_replica_that_is_not_there_are_dropped_and_counted(wires: W
     zero = wires.replica(0)
     zero.connect(ONE, f"ipc://{wires.directory}/nobody")
 
-    assert zero.reachable() == frozenset()
+    assert reachable(zero) == frozenset()
     assert not zero.send_peer(ONE, b"vote")
     assert not zero.send_peer(TWO, b"vote")
     assert zero.traffic.dropped_to_peers == {1: 1, 2: 1, 3: 0}
@@ -152,11 +152,11 @@ def test_restarted_replica_is_found_again_and_gets_no_stale_frames(wires: Wires)
     zero, one = wires.pair()
     address = one.peer_endpoint
     one.close()
-    until(lambda: not zero.reachable(), zero)
+    until(lambda: not reachable(zero), zero)
     zero.send_peer(ONE, b"stale")
     restarted = wires.replica(1, peer_bind=address)
     restarted.connect(ZERO, zero.peer_endpoint)
-    until(lambda: bool(zero.reachable() and restarted.reachable()), zero, restarted)
+    until(lambda: bool(reachable(zero) and reachable(restarted)), zero, restarted)
     zero.send_peer(ONE, b"to the new")
     restarted.send_peer(ZERO, b"from the new")
 

@@ -1,5 +1,6 @@
 """Real sockets on loopback at free ports; every wait has a deadline, everything opened is closed."""
 
+import socket as sockets
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -40,7 +41,7 @@ class Wires:
         zero, one = self.replica(0, limits=limits), self.replica(1, limits=limits)
         zero.connect(ReplicaId(1), one.peer_endpoint)
         one.connect(ReplicaId(0), zero.peer_endpoint)
-        until(lambda: bool(zero.reachable() and one.reachable()), zero, one)
+        until(lambda: bool(reachable(zero) and reachable(one)), zero, one)
         return zero, one
 
     def socket(self, kind: int, endpoint: str, server: TransportKey, key: TransportKey | None = None) -> "Socket":
@@ -55,6 +56,11 @@ class Wires:
         socket = self._stack.enter_context(self._context.socket(kind))
         socket.linger = 0
         return Socket(socket, endpoint, self._stack)
+
+    def plain_connection(self, endpoint: str) -> sockets.socket:
+        """A TCP connection that says nothing."""
+        host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+        return self._stack.enter_context(sockets.create_connection((host, int(port)), DEADLINE_S))
 
 
 class Socket:
@@ -75,6 +81,19 @@ class Socket:
         while self._monitor.poll(0):
             self.events.add(recv_monitor_message(self._monitor)["event"])
         return not self.events.isdisjoint(events)
+
+
+def a_client(wires: Wires, replica: ZmqTransport, source: str = "") -> Socket:
+    """A client of replica 0, from the local address `source` if that is given."""
+    endpoint = replica.client_endpoint
+    if source:
+        endpoint = endpoint.replace("tcp://", f"tcp://{source}:0;")
+    return wires.socket(zmq.DEALER, endpoint, server=wires.keys[0]).connect()
+
+
+def reachable(transport: ZmqTransport) -> frozenset[ReplicaId]:
+    """The replicas that a frame can be queued for now: connected, authenticated, their queue not full."""
+    return frozenset(replica for replica, socket in transport._to_peers.items() if socket.poll(0, zmq.POLLOUT))
 
 
 def until(condition: Callable[[], bool], *transports: ZmqTransport) -> list[Incoming]:

@@ -146,7 +146,7 @@ def test_who_gets_no_answer_asks_another() -> None:
 def test_who_gets_a_false_answer_asks_another() -> None:
     backup = lagging()
     install = backup.take(W.blocks(2, W.certificate(3, by=(0, 2, 3))))
-    effects = backup.take(InstallFailed(ReplicaId(2)))
+    effects = backup.take(InstallFailed())
 
     assert len(only(install, Install)) == 1
     assert [(e.to, type(e.message)) for e in only(effects, Send)] == [(3, FetchBlocks)]

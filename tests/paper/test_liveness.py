@@ -5,7 +5,7 @@ import pytest
 from bftledger.base.ids import Millis, Seq, View
 from bftledger.pbft.effects import Broadcast, Effect, Ignore, Ignored, Send, StartTimer, StopTimer
 from bftledger.pbft.events import Started, Submitted, Withdrawn
-from bftledger.pbft.messages import Commit, NewView, Prepare, PrePrepare, Relay, Status, ViewChange
+from bftledger.pbft.messages import Commit, Message, NewView, Prepare, PrePrepare, Relay, Status, ViewChange
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import NewViewTimer, RequestTimer, StatusTimer, suspicion_timeout
 from tests.builders import TestedReplica, Writer, a_replica, delivered, fired, only, sent, tx
@@ -19,8 +19,13 @@ def started(effects: tuple[Effect, ...], kind: type) -> list[StartTimer]:
 
 
 def watching(id: int = 1, *others: str) -> TestedReplica:
-    """A replica that waits for "pay bob", and after it for others."""
-    return a_replica(id=id).having(W.relay(2 if id != 2 else 3, "pay bob", *others))
+    """A replica that waits for "pay bob", and after it for others, and has heard a quorum since."""
+    return a_replica(id=id).having(W.relay(2 if id != 2 else 3, "pay bob", *others), *heard(but=id))
+
+
+def heard(*, but: int) -> list[Message]:
+    """All others say something, and nothing comes of it."""
+    return [W.fetch_blocks(i) for i in range(4) if i != but]
 
 
 def timer(*, view: int = 0, of: str = "pay bob", relayed: bool = True) -> RequestTimer:
@@ -112,6 +117,75 @@ def test_what_is_in_the_ledger_already_is_watched_no_more() -> None:
 
     assert effects == (StopTimer(RequestTimer),)
     assert len(backup.state.pool) == 0
+
+
+# ── what a primary's work excuses ──
+
+
+def ordered(backup: TestedReplica, *of: str, seq: int) -> tuple[Effect, ...]:
+    """The primary has these decided, and the last effects."""
+    backup.having(W.pre_prepare(seq=seq, of=of), W.prepare(2, seq=seq, of=of))
+    backup.having(*(W.commit(i, seq=seq, of=of) for i in (0, 2)))
+    return backup.take(delivered(seq, *of))
+
+
+def test_half_a_batch_ordered_in_time_excuses_that_the_oldest_waits() -> None:
+    backup = a_replica(id=1, batch_count=4).having(W.relay(2, "pay bob"), *heard(but=1))
+    ordered(backup, "a", "b", seq=1)
+    effects = backup.take(fired(timer()))
+
+    assert sent(effects, ViewChange) == []
+    assert started(effects, RequestTimer) == [StartTimer(timer(relayed=False), Millis(250))]
+    assert [change.view for change in sent(backup.take(fired(timer())), ViewChange)] == [1], "the next T needs its own"
+
+
+def test_no_work_excuses_a_longer_wait_than_a_full_pool_would_take() -> None:
+    backup = a_replica(id=1, batch_count=1, pool_count=1, pool_bytes=1 << 20, pipeline=1, window=100)
+    backup.having(W.relay(2, "pay bob"), *heard(but=1))
+    excused = 0
+    for seq in range(1, 10):
+        ordered(backup, f"other {seq}", seq=seq)
+        if sent(backup.take(fired(timer())), ViewChange):
+            break
+        excused += 1
+
+    assert excused == 1 + 1 + 2, "one by count, one by bytes, and what is in flight"
+
+
+def test_what_others_may_find_created_too_late_makes_nobody_leave() -> None:
+    backup = watching()
+    early = backup.take(fired(timer()), now=Millis(tx("pay bob").created - 1))
+
+    assert sent(early, ViewChange) == []
+    assert [change.view for change in sent(backup.take(fired(timer())), ViewChange)] == [1]
+
+
+def test_who_heard_too_few_since_the_timer_started_accuses_nobody() -> None:
+    """It would leave its view alone, and be of no use there until the others leave it, too."""
+    backup = a_replica(id=1).having(W.relay(2, "pay bob"))
+    alone = backup.take(fired(timer()))
+    heard_again = backup.take(W.fetch_blocks(3))
+
+    assert sent(alone, ViewChange) == []
+    assert started(heard_again, RequestTimer) == [StartTimer(timer(relayed=False), Millis(250))]
+
+
+def test_what_was_passed_on_is_watched_by_all_after_2t_and_accused_for_after_4t() -> None:
+    """However often something else becomes the oldest."""
+    backup = a_replica(id=1).having(Submitted(tuple(tx(f"{i}") for i in range(60))))
+    shared = accused = 0
+    for tick in range(1, 60):
+        if tick % 2:
+            ordered(backup, f"{tick // 2}", seq=tick // 2 + 1)
+            backup.having(*(W.checkpoint(i, seq=tick // 2 + 1) for i in (0, 2)))
+        effects = backup.take(fired(StatusTimer()))
+        if not shared and any(isinstance(effect.message, Relay) for effect in only(effects, Broadcast)):
+            shared = tick
+        if sent(effects, ViewChange):
+            accused = tick
+            break
+
+    assert (shared, accused) == (11, 22)
 
 
 # ── view changes that must succeed in the end ──

@@ -303,11 +303,32 @@ def test_executed_transactions_are_pending_no_more() -> None:
     assert backup.state.executed_hash == block_hash(1)
 
 
-def test_what_a_relay_brings_is_bounded_by_the_pool() -> None:
-    backup = a_replica(id=1, pool_count=2).having(W.relay(2, "a", "b", "c"))
+def test_what_each_replica_passes_on_has_a_room_of_its_own() -> None:
+    """Else one that passes on junk would keep out clients and other replicas."""
+    primary = a_replica(id=0, pool_count=16, pipeline=0).having(W.relay(2, "a", "b", "c"))
+    primary.having(W.relay(3, "d"), *(Submitted((tx(f"{i}"),)) for i in range(20)))
 
-    assert len(backup.state.pool) == 2
-    assert not sent(backup.take(W.relay(3, "d")), Relay)
+    pending = [transaction.payload for transaction in primary.state.pool.pending()]
+    assert pending == [b"a", b"b", b"d", *(b"%d" % i for i in range(10))]
+
+
+def test_a_backup_passes_on_only_what_is_certain_to_find_room() -> None:
+    """In the order of arrival; the rest follows as soon as a proposal has the first."""
+    backup = a_replica(id=1, pool_count=32)
+    first = backup.take(Submitted((tx("a"), tx("b"), tx("c"))))
+    then = backup.take(W.pre_prepare(of=["a"]))
+
+    assert sent(first, Relay) == [W.relay(1, "a", "b")]
+    assert sent(then, Relay) == [W.relay(1, "c")]
+
+
+def test_a_backup_passes_on_to_each_new_primary_what_it_holds() -> None:
+    backup = a_replica(id=3).having(Submitted((tx("a"),)), W.pre_prepare(of="b"))
+    effects = backup.take(W.new_view([W.view_change(i) for i in (0, 1, 2)]))
+
+    assert [effect for effect in only(effects, Send) if isinstance(effect.message, Relay)] == [
+        Send(ReplicaId(1), W.relay(3, "a", "b"))
+    ]
 
 
 def test_what_is_passed_on_is_cut_into_pieces_that_fit_a_frame() -> None:

@@ -90,6 +90,8 @@ def test_a_restarted_replica_accuses_nobody_before_it_heard_a_quorum() -> None:
 
     assert sent(alone, ViewChange) == []
     assert StartTimer(RequestTimer(View(0), tx("pay bob").id, relayed=False), Millis(250)) in effects
+    assert sent(backup.take(fired(timer)), ViewChange) == [], "the primary has the whole time from now on"
+    backup.having(W.status(2), W.status(3), W.status(2), W.status(3))
     assert [change.view for change in sent(backup.take(fired(timer)), ViewChange)] == [1]
 
 

@@ -6,26 +6,32 @@ from typing import Any
 
 import pytest
 
-from bftledger.base.errors import BadProof, BadSignature
-from bftledger.base.ids import Digest, Millis, Seq, View
+from bftledger.base.errors import BadProof, BadSignature, Malformed
+from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
 from bftledger.pbft import wire
 from bftledger.pbft.authenticate import Authenticator
+from bftledger.pbft.certificates import largest_window
 from bftledger.pbft.effects import Ignore, Ignored, Persist
+from bftledger.pbft.events import Received
 from bftledger.pbft.messages import (
+    CheckpointCertificate,
     Commit,
     FetchProposal,
     Message,
     NewView,
     Prepare,
+    PreparedCertificate,
     PrePrepare,
     Proposed,
     ViewChange,
 )
-from bftledger.pbft.settings import Settings
+from bftledger.pbft.replica import Replica
+from bftledger.pbft.settings import MAX_WINDOW, Settings
 from bftledger.pbft.timers import RequestTimer, StatusTimer
 from bftledger.pbft.wire import NULL_PROPOSAL
 from tests.builders import (
     FAST,
+    GENESIS_BLOCK,
     NOW,
     TestedReplica,
     Writer,
@@ -40,7 +46,7 @@ from tests.builders import (
 )
 
 W = Writer()
-DOOR = Authenticator(W.group, FAST.verifier, Settings(window=64))
+DOOR = Authenticator(W.group, FAST.verifier)
 
 
 def leave() -> Iterator[Message]:
@@ -61,7 +67,7 @@ def prepared_backup(id: int = 2, **settings: Any) -> TestedReplica:
 def test_backup_whose_timer_expires_moves_to_the_next_view() -> None:
     """§4.4: "If the timer of backup i expires in view v, the backup starts a view change to move the system to view
     v+1"."""
-    backup = a_replica(id=1).having(W.relay(2, "pay bob"))
+    backup = a_replica(id=1).having(W.relay(2, "pay bob"), W.status(2), W.status(3))
     effects = backup.take(fired(RequestTimer(View(0), tx("pay bob").id, relayed=True)))
 
     assert sent(effects, ViewChange) == [W.view_change(1, view=1)]
@@ -118,7 +124,7 @@ def broken_view_changes() -> Iterator[tuple[str, ViewChange]]:
     yield "prepares for another digest", W.view_change(1, prepared=[other])
     yield "the same number twice", W.view_change(1, prepared=[good, good])
     yield "a number below the checkpoint", W.view_change(1, stable=certificate, prepared=[good])
-    yield "a number above the watermarks", W.view_change(1, prepared=[W.prepared(seq=65)])
+    yield "a number above the watermarks", W.view_change(1, prepared=[W.prepared(seq=MAX_WINDOW + 1)])
     yield "a certificate of the new view itself", W.view_change(1, prepared=[W.prepared(view=1)])
     yield "too few checkpoints", W.view_change(1, stable=replace(certificate, signatures=certificate.signatures[1:]))
     yield "checkpoints of another block", W.view_change(1, stable=replace(certificate, block_hash=block_hash("x")))
@@ -137,6 +143,42 @@ def test_an_invalid_certificate_invalidates_the_view_change_and_the_new_view_wit
             DOOR.authenticate(frame)
 
 
+def test_a_proof_is_judged_by_the_largest_window_of_all_not_by_the_one_here() -> None:
+    """§4.3: L is "big enough that replicas do not stall": whoever halves its own must still follow the others."""
+    changes = [W.view_change(i, prepared=[W.prepared(seq=seq) for seq in (9, MAX_WINDOW)]) for i in (0, 1, 2)]
+    message = W.new_view(changes)
+    backup = Replica(ReplicaId(3), W.group, FAST.signer("replica 3"), Settings(window=4), genesis_block=GENESIS_BLOCK)
+
+    assert DOOR.authenticate(wire.encode(changes[0]), lambda found: backup.refusal(found) is None) == changes[0]
+    assert DOOR.authenticate(wire.encode(message), lambda found: backup.refusal(found) is None) == message
+    assert Persist(message) in backup.step(Received(message), NOW)
+    assert (backup.state.view, backup.state.active, len(backup.state.slots)) == (1, True, MAX_WINDOW)
+
+
+@pytest.mark.parametrize("n", [31, 64, 200])
+def test_the_new_view_of_a_full_log_fits_a_frame(n: int) -> None:
+    """With the longest numbers and signers' ids; and the next larger window would not fit."""
+    window = largest_window(n)
+    quorum = FAST.group(n).quorum
+    signers = [(ReplicaId(i), wire.UNSIGNED) for i in range(n - quorum, n)]
+    far, view, digest = Seq(wire.MAX_NUMBER), View(wire.MAX_NUMBER), Digest(bytes(32))
+    last = ReplicaId(n - 1)
+    bare = PrePrepare(view=view, seq=far, digest=digest, replica=last, signature=wire.UNSIGNED)
+    prepared = PreparedCertificate(pre_prepare=bare, prepares=tuple(signers[1:]))
+    stable = CheckpointCertificate(seq=far, block_hash=digest, signatures=tuple(signers))
+
+    def size(window: int) -> int:
+        changes = tuple(
+            ViewChange(view=view, stable=stable, prepared=(prepared,) * window, replica=i, signature=wire.UNSIGNED)
+            for i, _ in signers[:1]
+        )
+        assigned = (bare,) * window
+        message = NewView(view=view, view_changes=changes, pre_prepares=assigned, replica=last, signature=wire.UNSIGNED)
+        return len(wire.encode(message)) + (quorum - 1) * (len(wire.encode(changes[0])) + 5)
+
+    assert size(window) <= wire.MAX_FRAME_BYTES < size(window + 1 + window // 20)
+
+
 def broken_new_views() -> Iterator[tuple[str, NewView]]:
     changes = [W.view_change(i) for i in (0, 1, 2)]
     yield "too few view changes", W.new_view(changes[:2])
@@ -148,13 +190,13 @@ def broken_new_views() -> Iterator[tuple[str, NewView]]:
     yield "a pre-prepare of somebody else", W.signed(stranger)
     older = replace(W.new_view(changes), pre_prepares=(replace(W.pre_prepare(view=0), proposal=None),))
     yield "a pre-prepare of another view", W.signed(older)
-    many = [(seq, NULL_PROPOSAL.digest) for seq in range(1, 66)]
+    many = [(seq, NULL_PROPOSAL.digest) for seq in range(1, MAX_WINDOW + 2)]
     yield "more pre-prepares than numbers", W.new_view(changes, assigning=many)
 
 
 @pytest.mark.parametrize("message", [pytest.param(message, id=what) for what, message in broken_new_views()])
 def test_a_new_view_that_proves_nothing_is_refused_at_the_door(message: NewView) -> None:
-    with pytest.raises((BadProof, BadSignature)):
+    with pytest.raises((BadProof, BadSignature, Malformed)):
         DOOR.authenticate(wire.encode(message))
 
 

@@ -45,6 +45,10 @@ def _vote(kind: type[Any], **more: st.SearchStrategy[Any]) -> st.SearchStrategy[
     return st.builds(kind, view=views, seq=seqs, digest=digests, replica=replicas, signature=signatures, **more)
 
 
+def _replica(message: messages.Message) -> int:
+    return message.replica
+
+
 bare_pre_prepares = _vote(messages.PrePrepare, proposal=st.none())
 certificates = st.builds(messages.CheckpointCertificate, seq=seqs, block_hash=digests, signatures=votes)
 prepared = st.builds(messages.PreparedCertificate, pre_prepare=bare_pre_prepares, prepares=votes)
@@ -74,7 +78,13 @@ records: dict[str, st.SearchStrategy[Any]] = {
     "Checkpoint": st.builds(messages.Checkpoint, seq=seqs, block_hash=digests, **_from),
     "ViewChange": view_changes,
     "NewView": st.builds(
-        messages.NewView, view=views, view_changes=_many(view_changes), pre_prepares=_many(bare_pre_prepares), **_from
+        messages.NewView,
+        view=views,
+        view_changes=st.lists(view_changes, max_size=3, unique_by=_replica).map(
+            lambda v: tuple(sorted(v, key=_replica))
+        ),
+        pre_prepares=_many(bare_pre_prepares),
+        **_from,
     ),
     "Status": st.builds(
         messages.Status,

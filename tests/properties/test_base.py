@@ -284,3 +284,50 @@ def test_a_signer_does_not_show_its_secret() -> None:
     seed = hashlib.sha256(b"secret").digest()
 
     assert seed.hex() not in repr(Ed25519Signer(seed))
+
+
+@given(values)
+def test_cbor_parts_are_the_encodings_of_an_arrays_items(value: Any) -> None:
+    encoded = cbor.encode([value, b"\x01" * 300, value])
+
+    assert [bytes(part) for part in cbor.parts(encoded)] == [
+        cbor.encode(item) for item in (value, b"\x01" * 300, value)
+    ]
+    assert cbor.content(cbor.parts(encoded)[1]) == b"\x01" * 300
+
+
+def test_cbor_parts_of_no_array_and_content_of_no_byte_string_are_malformed() -> None:
+    others: tuple[Any, ...] = (0, "text", {}, None)
+    for wrong in (b"bytes", *others):
+        with pytest.raises(Malformed, match="an array was expected"):
+            cbor.parts(cbor.encode(wrong))
+        with pytest.raises(Malformed, match="a short array was expected"):
+            cbor.split(cbor.encode(wrong))
+    for wrong in ([], *others):
+        with pytest.raises(Malformed, match="a byte string was expected"):
+            cbor.content(memoryview(cbor.encode(wrong)))
+
+
+@settings(max_examples=500)
+@given(st.binary(max_size=40) | values.map(cbor.encode), st.integers(1, 20))
+def test_cbor_splits_what_decodes_to_a_short_array_and_nothing_else(data: bytes, max_items: int) -> None:
+    try:
+        value = cbor.decode(data, max_items=max_items)
+    except Malformed:
+        value = None
+    try:
+        found = [cbor.decode_checked(part) for part in cbor.split(data, max_items=max_items)]
+    except Malformed:
+        found = None
+
+    assert found == (value if isinstance(value, list) and len(value) < 24 else None)
+
+
+def test_cbor_stops_at_the_items_that_the_caller_allows() -> None:
+    eight = cbor.encode([0] * 8)
+
+    assert cbor.decode(eight, max_items=8) == [0] * 8
+    with pytest.raises(Malformed, match="too many items"):
+        cbor.decode(eight, max_items=7)
+    with pytest.raises(Malformed, match="too many items"):
+        cbor.decode(cbor.encode([[0] * 4, [0] * 3]), max_items=8)

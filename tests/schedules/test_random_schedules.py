@@ -11,8 +11,12 @@ import pytest
 from bftledger.base.transaction import Transaction
 from tests.builders import tx
 from tests.cluster import Cluster, Node
+from tests.traitor import Traitor
 
 SEEDS = range(300)
+TRAITOROUS = range(1_000, 1_300)
+"""With one Byzantine member."""
+
 REGRESSIONS: tuple[int, ...] = ()
 """Seeds beyond `SEEDS` that found a defect once."""
 
@@ -23,7 +27,7 @@ HEALED_MS = 60_000
 class Schedule:
     """What befalls a group, all of it decided by the seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, has_traitor: bool = False) -> None:
         self.chance = random.Random(f"schedule {seed}")
         n = self.chance.choice((4, 4, 5, 7))
         self.cluster = Cluster(
@@ -38,6 +42,10 @@ class Schedule:
         for node in self.cluster.nodes:
             node.skew = self.chance.randint(-500, 500)
         self.submitted: list[Transaction] = []
+        self.traitor: Traitor | None = None
+        if has_traitor:
+            node = self.chance.choice(self.cluster.nodes)
+            self.traitor = node.traitor = Traitor(seed, self.cluster.keys.signer(f"replica {node.id}"))
 
     def run(self) -> None:
         network = self.cluster.network
@@ -54,10 +62,10 @@ class Schedule:
         for _ in range(self.chance.choice((1, 3))):
             transaction = tx(f"transaction {len(self.submitted)}")
             self.submitted.append(transaction)
-            self.cluster.submit(self.chance.randrange(self.cluster.group.n), transaction)
+            self.cluster.submit(self.chance.choice(self.cluster.honest), transaction)
 
     def crash(self) -> None:
-        down = self.cluster.group.n - len(self.cluster.up)
+        down = self.cluster.group.n - len(self.cluster.up)  # a traitor counts as one
         if down < self.cluster.group.f:
             self.cluster.crash(self.chance.choice(self.cluster.up).id)
 
@@ -80,6 +88,8 @@ class Schedule:
     def recover(self) -> None:
         """No new faults from here on, though who is down may stay so; clients submit again what nobody holds."""
         self.heal()
+        if self.traitor:
+            self.traitor.calm = True
         self.cluster.network.loss = 0
         self.cluster.network.delay = (1, 5)
         if self.chance.random() < 0.5:
@@ -110,9 +120,9 @@ def is_settled(cluster: Cluster) -> bool:
     )
 
 
-@pytest.mark.parametrize("seed", [*SEEDS, *REGRESSIONS])
+@pytest.mark.parametrize("seed", [*SEEDS, *TRAITOROUS, *REGRESSIONS])
 def test_after_the_faults_everything_is_executed_everywhere_exactly_once(seed: int) -> None:
-    schedule = Schedule(seed)
+    schedule = Schedule(seed, has_traitor=seed in TRAITOROUS)
     cluster = schedule.cluster
 
     schedule.run()
@@ -127,4 +137,4 @@ def test_after_the_faults_everything_is_executed_everywhere_exactly_once(seed: i
     assert certified
     assert executed_by_all
     assert settled
-    assert all(node.store.hashes == cluster.chain for node in cluster.nodes)
+    assert all(cluster.nodes[i].store.hashes == cluster.chain for i in cluster.honest)

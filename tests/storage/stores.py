@@ -25,7 +25,6 @@ from bftledger.pbft.messages import (
     Proposal,
     ViewChange,
 )
-from bftledger.pbft.settings import Settings
 from bftledger.storage.sqlite import SqliteStore
 from bftledger.storage.store import BlockRows, Store
 
@@ -44,7 +43,7 @@ def a_genesis(name: str = "storage") -> Genesis:
 
 GENESIS = a_genesis()
 HASH = GENESIS.genesis_hash
-DOOR = Authenticator(GENESIS.group, VERIFIER, Settings())
+DOOR = Authenticator(GENESIS.group, VERIFIER)
 
 
 class Disk:

@@ -19,6 +19,8 @@ MAX_KEY_BYTES: Final = 256
 MAX_VALUE_BYTES: Final = 128 * 1024
 
 _MAX_VERSION: Final = (1 << 63) - 1
+_MAX_ITEMS: Final = 8
+"""No payload has more; what has is not walked to its end."""
 _QUERY_USAGE: Final = "get KEY"
 
 
@@ -157,9 +159,10 @@ class KeyValue:
 def _decode(payload: bytes) -> tuple[str, bytes, int | None, bytes]:
     """Operation, key, expected version, value."""
     try:
-        fields = cbor.decode(payload)
-    except Malformed as error:
-        raise Rejected(MALFORMED, f"not an operation: {error}") from None
+        fields = cbor.decode(payload, max_items=_MAX_ITEMS)
+    except Malformed:
+        # In words of our own: those of a library would be in the ledger, and differ from one version to the next.
+        raise Rejected(MALFORMED, "not an operation: it is not canonical CBOR of a few items") from None
     match fields:
         case ["put", key, value]:
             return "put", _check_key(key), None, _check_value(value)

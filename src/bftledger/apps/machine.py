@@ -17,7 +17,7 @@ from bftledger.base.ids import Millis, PublicKey, Seq
 from bftledger.base.transaction import Transaction
 
 MAX_RESULT_BYTES: Final = 4_096
-"""No result is longer, so that a block of many transactions still fits its frame."""
+"""No result is longer. What all results of a block may have together is `ledger.block.MAX_RESULTS_BYTES`."""
 
 MAX_REASON_LENGTH: Final = 200
 MAX_CODE: Final = 65_535
@@ -33,6 +33,8 @@ CONFLICT: Final = 4
 """The state is not the one that the sender expected."""
 OUT_OF_RANGE: Final = 5
 """An amount or size that the application does not allow."""
+RESULT_TOO_LARGE: Final = 63
+"""The results before it in its block left no room for this one's. The transaction has no effect."""
 INADMISSIBLE: Final = 64
 """Refused by the ledger, not by the application: lifetime, size, membership, clock."""
 DEFECT: Final = 65_535

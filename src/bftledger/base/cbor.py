@@ -25,6 +25,8 @@ _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 # Most items are small numbers and byte strings shorter than 256: an array looks at them itself, which is what makes
 # the walk fast. The numbers are initial bytes (RFC 8949 §3).
 _SHORT_NUMBER_ENDS: Final = 0x18
+_SHORT_ARRAY_STARTS: Final = 0x80
+_SHORT_ARRAY_ENDS: Final = 0x98
 _SHORT_STRING_STARTS: Final = 0x40
 _SHORT_STRING_ENDS: Final = 0x58
 _STRING_OF_ONE_BYTE_LENGTH: Final = 0x58
@@ -53,34 +55,90 @@ def encode_known(value: Any) -> bytes:
         raise Malformed(f"cannot be encoded: {error}") from None
 
 
-def decode(data: bytes, max_bytes: int = MAX_BYTES) -> Any:
+def decode(data: bytes, max_bytes: int = MAX_BYTES, *, max_items: int = MAX_ITEMS) -> Any:
     """The value whose one encoding is `data`; arrays come back as lists.
 
-    Raises `Malformed` for every other input: too long, truncated, trailing bytes, too deep, a longer head than
-    needed, indefinite lengths, tags (bignums among them), floats, duplicate or unsorted keys, invalid UTF-8.
+    Raises `Malformed` for every other input: too long, too many items, truncated, trailing bytes, too deep, a longer
+    head than needed, indefinite lengths, tags (bignums among them), floats, duplicate or unsorted keys, invalid UTF-8.
     """
-    if len(data) > max_bytes:
-        raise Malformed(f"{len(data)} bytes, at most {max_bytes} allowed")
-    check_canonical(data)
+    check_canonical(data, max_bytes, max_items=max_items)
+    return decode_checked(data)
+
+
+def decode_checked(data: bytes | memoryview) -> Any:
+    """The same for what `check_canonical` has walked: all of it, or one of its `parts`. Raises `Malformed`."""
     try:
         return cbor2.loads(data)
-    except (cbor2.CBORDecodeError, ValueError) as error:
-        raise Malformed(f"not CBOR: {error}") from None
+    except (cbor2.CBORDecodeError, ValueError):
+        raise Malformed("a text is not UTF-8") from None  # all else has been walked
 
 
-def check_canonical(data: bytes) -> None:
+def check_canonical(data: bytes, max_bytes: int = MAX_BYTES, *, max_items: int = MAX_ITEMS) -> None:
     """Returns if `data` is exactly one value of the profile in its one encoding; raises `Malformed` if not."""
-    if len(data) > MAX_BYTES:
-        raise Malformed(f"{len(data)} bytes, at most {MAX_BYTES} allowed")
+    if len(data) > max_bytes:
+        raise Malformed(f"{len(data)} bytes, at most {max_bytes} allowed")
     try:
-        end = _check_item(data, 0, MAX_DEPTH, [MAX_ITEMS])
+        end = _check_item(data, 0, MAX_DEPTH, [max_items])
     except IndexError:
         raise Malformed("truncated") from None
     if end != len(data):
         raise Malformed(f"{len(data) - end} bytes follow the value")
 
 
-def _check_item(data: bytes, at: int, depth: int, budget: list[int]) -> int:
+def split(data: bytes, max_bytes: int = MAX_BYTES, *, max_items: int = MAX_ITEMS) -> list[memoryview]:
+    """The encodings of the items of a short array (less than 24), in place: what is large is not copied.
+
+    All of it is checked as by `check_canonical`. Raises `Malformed`, also if it is no short array.
+    """
+    if len(data) > max_bytes:
+        raise Malformed(f"{len(data)} bytes, at most {max_bytes} allowed")
+    if not data or not _SHORT_ARRAY_STARTS <= data[0] < _SHORT_ARRAY_ENDS:
+        raise Malformed("a short array was expected")
+    try:
+        found = _items(data, [max_items])
+    except IndexError:
+        raise Malformed("truncated") from None
+    if (length := 1 + sum(map(len, found))) != len(data):
+        raise Malformed(f"{len(data) - length} bytes follow the value")
+    return found
+
+
+def parts(data: bytes | memoryview) -> list[memoryview]:
+    """The same for an array of any length that has been checked already. Raises `Malformed` if it is no array."""
+    if data[0] >> 5 != _ARRAY:
+        raise Malformed("an array was expected")
+    return _items(data, [MAX_ITEMS])
+
+
+def _items(data: bytes | memoryview, budget: list[int]) -> list[memoryview]:
+    view = memoryview(data)
+    count, at = _argument(data)
+    _take(budget, count)
+    found = []
+    for _ in range(count):
+        end = _check_item(data, at, MAX_DEPTH - 1, budget)
+        found.append(view[at:end])
+        at = end
+    return found
+
+
+def content(data: memoryview) -> memoryview:
+    """What is in a byte string that has been checked, in place. Raises `Malformed` if it is none."""
+    if data[0] >> 5 != _BYTES:
+        raise Malformed("a byte string was expected")
+    return data[_argument(data)[1] :]
+
+
+def _argument(data: bytes | memoryview) -> tuple[int, int]:
+    """The count or length in the head of a checked item, and where the head ends."""
+    argument = data[0] & 31
+    if argument < 24:
+        return argument, 1
+    end = 1 + (1 << (argument - 24))
+    return int.from_bytes(data[1:end], "big"), end
+
+
+def _check_item(data: bytes | memoryview, at: int, depth: int, budget: list[int]) -> int:
     """Checks the item that starts at `at` and returns where it ends; takes what it holds from `budget`."""
     head = data[at]
     major, argument = head >> 5, head & 31
@@ -126,10 +184,10 @@ def _check_item(data: bytes, at: int, depth: int, budget: list[int]) -> int:
 def _take(budget: list[int], items: int) -> None:
     budget[0] -= items
     if budget[0] < 0:
-        raise Malformed(f"more than {MAX_ITEMS} items")
+        raise Malformed("too many items")
 
 
-def _check_map(data: bytes, at: int, pairs: int, depth: int, budget: list[int]) -> int:
+def _check_map(data: bytes | memoryview, at: int, pairs: int, depth: int, budget: list[int]) -> int:
     if depth == 0:
         raise Malformed(f"nested deeper than {MAX_DEPTH}")
     _take(budget, 2 * pairs)
@@ -138,7 +196,7 @@ def _check_map(data: bytes, at: int, pairs: int, depth: int, budget: list[int]) 
         if data[at] >> 5 != _TEXT:
             raise Malformed("a map key is not text")
         value_at = _check_item(data, at, depth - 1, budget)
-        key = data[at:value_at]
+        key = bytes(data[at:value_at])
         if key <= previous:
             raise Malformed("map keys are not unique and sorted")
         previous = key

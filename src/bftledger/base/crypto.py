@@ -24,7 +24,7 @@ SIGNATURE_BYTES: Final = 64
 SEED_BYTES: Final = 32
 
 
-def tagged_hash(tag: str, *parts: bytes) -> Digest:
+def tagged_hash(tag: str, *parts: bytes | memoryview) -> Digest:
     """SHA-256(T ‖ T ‖ parts) where T = SHA-256("bftledger/1/" ‖ tag), the construction of BIP 340: 32 bytes.
 
     The parts are concatenated as they are: all but the last must be of fixed length.

@@ -21,7 +21,9 @@ from bftledger.base.transaction import MAX_MILLIS, MAX_PAYLOAD_BYTES
 
 FORMAT: Final = 1
 MIN_REPLICAS: Final = 4
-MAX_REPLICAS: Final = 256
+MAX_REPLICAS: Final = 200
+"""With more than a few more, a NEW-VIEW for the smallest window would fit no message (`home.config` checks windows)."""
+
 MAX_MEMBERS: Final = 4_096
 MAX_NAME_LENGTH: Final = 64
 MAX_APP_LENGTH: Final = 256

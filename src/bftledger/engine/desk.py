@@ -2,7 +2,7 @@
 
 An answer that a quorum must have signed waits for the certificate of its block; answers leave with the round that
 makes them true. What clients can make grow is bounded: transactions in the core's pool, those who wait in
-`submissions` and `reads`.
+`submissions` and `reads`, requests in the `intake`; and so is what a round spends on them.
 """
 
 from collections import Counter
@@ -15,6 +15,7 @@ from bftledger.base.genesis import Genesis
 from bftledger.base.ids import Millis, ReplicaId, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.engine.archive import Archive
+from bftledger.engine.intake import WORK_PER_LOOKUP, WORK_PER_REQUEST, WORK_PER_ROUND, Intake
 from bftledger.engine.opening import Ledger
 from bftledger.engine.reads import Reads
 from bftledger.engine.submissions import RETRY_MS, Answer, Submissions, Waiter
@@ -31,17 +32,14 @@ from bftledger.ledger.client_messages import (
     Query,
     ReceiptReply,
     Reply,
+    Request,
     StatusReply,
     Submit,
 )
 from bftledger.ledger.executor import Executed
 from bftledger.pbft.authenticate import Authenticator
-from bftledger.pbft.messages import Message
 from bftledger.pbft.replica import Replica
 from bftledger.storage.store import Store
-
-LOOKUPS_PER_ROUND: Final = 32
-"""So many questions about the past are answered in a round: each may cost the reading of a block. More are BUSY."""
 
 HEARD_MS: Final = 3_000
 """A replica counts as heard if a message of its came within this time."""
@@ -55,11 +53,11 @@ class Desk:
     ) -> None:
         self._replica = replica
         self._archive = Archive(genesis, store, ledger)
-        self.submissions = Submissions(genesis, ledger, self._archive, replica.state.pool, door)
+        self.submissions = Submissions(genesis, ledger, self._archive, replica.state, door)
         self.reads = Reads(ledger, self._archive)
+        self._intake = Intake()
         self._answers: list[Answer] = []
         self._is_unsettled = False
-        self._lookups = 0
         self._heard: dict[ReplicaId, Millis] = {}
         self._started: Millis | None = None
         self.dropped: Counter[str] = Counter()
@@ -71,19 +69,43 @@ class Desk:
         """The replica begins to run."""
         self._started = now
 
-    def heard(self, message: Message, now: Millis) -> None:
-        """A peer's message proved authentic."""
-        self._heard[message.replica] = now
+    def heard(self, replica: ReplicaId, now: Millis) -> None:
+        """A peer handed over an authentic message."""
+        self._heard[replica] = now
 
-    def on_frame(self, route: bytes, frame: bytes, now: Millis) -> None:
+    def on_frame(self, route: bytes, frame: bytes) -> None:
         """A client's frame; `route` leads back to it."""
+        for crowded_out, other in self._intake.put(route, frame):
+            if (request := self._decode(crowded_out, other)) is not None:
+                self.dropped["Busy"] += 1
+                self._answers.append((crowded_out, Busy(request_id=request.request_id, retry_ms=RETRY_MS)))
+
+    @property
+    def has_more(self) -> bool:
+        """Whether requests are left for the next round."""
+        return len(self._intake) > 0
+
+    def serve(self, now: Millis) -> None:
+        """Looks at requests, as far as the round's work for clients goes."""
+        work = 0
+        while work < WORK_PER_ROUND and (item := self._intake.take()) is not None:
+            route, frame = item
+            work += WORK_PER_REQUEST + len(frame)
+            if (request := self._decode(route, frame)) is not None:
+                work += self._serve(route, request, now)
+
+    def _decode(self, route: bytes, frame: bytes) -> Request | None:
         try:
-            request = client_wire.decode_request(frame)
+            return client_wire.decode_request(frame)
         except Malformed as error:
             self.dropped[type(error).__name__] += 1
             self._answers.append((route, ErrorReply(request_id=0, text=f"not a request: {error}")))
-            return
+            return None
+
+    def _serve(self, route: bytes, request: Request, now: Millis) -> int:
+        """Takes one request; returns what it costs beyond that."""
         waiter = Waiter(route, request.request_id)
+        self._is_unsettled = True
         match request:
             case Submit():
                 self._answers += self.submissions.on_submit(waiter, request)
@@ -93,7 +115,8 @@ class Desk:
                 self._answers.append((route, self._status(request.request_id, now)))
             case _:
                 self._answers.append((route, self._look_up(request)))
-        self._is_unsettled = True
+                return WORK_PER_LOOKUP
+        return 0
 
     def on_no_room(self, tx_id: TxId) -> None:
         """The core refused a submitted transaction."""
@@ -130,7 +153,6 @@ class Desk:
             self._is_unsettled = False
             self._answers += self.submissions.settle()
             self._answers += self.reads.settle()
-        self._lookups = 0
         answers, self._answers = self._answers, []
         return [(route, client_wire.encode(reply)) for route, reply in answers]
 
@@ -138,9 +160,6 @@ class Desk:
 
     def _look_up(self, request: AskFate | AskReceipt | AskBlock | AskBlocks) -> Reply:
         number = request.request_id
-        self._lookups += 1
-        if self._lookups > LOOKUPS_PER_ROUND:
-            return Busy(request_id=number, retry_ms=RETRY_MS)
         match request:
             case AskFate(tx_id=tx_id):
                 return self._archive.fate(number, tx_id, is_pending=self.submissions.is_pending(tx_id))

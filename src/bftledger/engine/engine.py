@@ -49,17 +49,15 @@ from bftledger.pbft.events import (
     TimerFired,
     Withdrawn,
 )
-from bftledger.pbft.messages import Blocks, CheckpointCertificate, Message, Proposal, Relay
+from bftledger.pbft.messages import Blocks, CheckpointCertificate, Message, NewView, Proposal, Relay
 from bftledger.pbft.replica import Replica
-from bftledger.pbft.settings import ANY_SETTINGS, Settings
+from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import Timer
 from bftledger.storage.recall import recall_certificate, recall_votes
 from bftledger.storage.store import Store, Vote
 
 BLOCKS_PER_ANSWER: Final = 64
 BYTES_PER_ANSWER: Final = 2 * 1024 * 1024
-READS_PER_ROUND: Final = 4
-"""So many FETCH-BLOCKS are answered in a round; who asks more often waits for no longer than the others."""
 
 
 class Halted(BftLedgerError):
@@ -73,6 +71,8 @@ class Round:
     timers: list[StartTimer | StopTimer] = field(default_factory=list)
     to_peers: list[tuple[ReplicaId, bytes]] = field(default_factory=list)
     to_clients: list[tuple[bytes, bytes]] = field(default_factory=list)
+    has_more: bool = False
+    """Clients' requests are left: the next round should begin at once, after what peers and timers have for it."""
 
 
 class Engine:
@@ -92,11 +92,12 @@ class Engine:
         """Opens the ledger of `store` and recovers the core from it. Raises `StoreError`: then it must not vote."""
         self.me = me
         self.genesis = genesis
+        self._settings = settings
         self.store = store
         self.ledger = open_ledger(genesis, machine, store)
-        self.door = Authenticator(genesis.group, verifier, settings)
+        self.door = Authenticator(genesis.group, verifier)
         self.replica = Replica(me, genesis.group, signer, settings, genesis_block=genesis_block_hash(self.ledger))
-        recall = Authenticator(genesis.group, verifier, ANY_SETTINGS)
+        recall = Authenticator(genesis.group, verifier)
         self.replica.recover(
             recall_votes(store, recall),
             executed=self.ledger.tip.height,
@@ -104,13 +105,17 @@ class Engine:
             certificate=recall_certificate(store, recall),
         )
         self.desk = Desk(genesis=genesis, store=store, ledger=self.ledger, replica=self.replica, door=self.door)
+        self._longest_way = max(BLOCKS_PER_ANSWER, settings.window)
         self.ignored: Counter[Ignored] = Counter()
         self.dropped: Counter[str] = Counter()
         """Frames that were no messages, by the error that said so."""
         self._others = [i for i in genesis.group.replicas if i != me]
         self._round = Round()
         self._discard = Seq(0)
-        self._reads = 0
+        self._read_for: set[ReplicaId] = set()
+        """Whose FETCH-BLOCKS this round has answered; who asks again in it waits, and nobody waits for another."""
+        self._admitted: set[TxId] = set()
+        """What clients submitted in this round: it needs no second look when it is passed on."""
         self._has_promised = False
         self._halted: Halted | None = None
 
@@ -121,23 +126,31 @@ class Engine:
         self.desk.started(now)
         self._step(Started(), now)
 
-    def on_peer(self, frame: bytes, now: Millis) -> None:
-        """A frame from a peer. Whatever is wrong with it is counted."""
+    def on_peer(self, replica: ReplicaId, frame: bytes, now: Millis) -> None:
+        """A frame that `replica` handed over: the transport proves that much. Whatever is wrong with it is counted.
+
+        Whoever hands over a message must have signed it, or an old one, kept and brought again by another, would pass
+        for what its sender has to say now. Only a NEW-VIEW is passed on by all.
+        """
+
+        def is_wanted(message: Message) -> bool:
+            return self._is_wanted(replica, message)
+
         try:
-            message = self.door.authenticate(frame, self._is_wanted)
+            message = self.door.authenticate(frame, is_wanted)
         except (Malformed, BadProof, BadSignature) as error:
             self.dropped[type(error).__name__] += 1
             return
         if message is None:
             return
-        self.desk.heard(message, now)
+        self.desk.heard(replica, now)
         if isinstance(message, Relay):
             message = replace(message, transactions=self._fresh(message.transactions, now))
         self._step(Received(message), now)
 
     def on_client(self, route: bytes, frame: bytes, now: Millis) -> None:
-        """A frame from a client. Whatever is wrong with it is counted, and answered if that costs little."""
-        self.desk.on_frame(route, frame, now)
+        """A frame from a client, to be looked at in its turn when a round ends."""
+        self.desk.on_frame(route, frame)
 
     def on_timer(self, timer: Timer, now: Millis) -> None:
         """A timer ran out that an earlier round started; nothing, if this round has stopped it or started it anew."""
@@ -154,9 +167,12 @@ class Engine:
         """
         if self._halted is not None:
             raise self._halted
+        self.desk.serve(now)
         submitted = self.desk.take_submitted(now)
         if submitted:
+            self._admitted = {tx.id for tx in submitted}
             self._step(Submitted(submitted), now)
+            self._admitted.clear()
         if self._has_promised:
             if self._discard:
                 self.store.discard_votes(self._discard)
@@ -164,9 +180,20 @@ class Engine:
             self.store.commit()
             self._has_promised = False
         finished, self._round = self._round, Round()
-        self._reads = 0
+        self._read_for.clear()
         finished.to_clients += self.desk.take_answers()
+        finished.has_more = self.desk.has_more
         return finished
+
+    def counters(self) -> dict[str, int]:
+        """What was refused, dropped or ignored so far and why, for whoever looks for a cause; never a zero."""
+        counted = (
+            ("ignored", {reason.name.lower(): count for reason, count in self.ignored.items()}),
+            ("dropped from peers", self.dropped),
+            ("dropped from clients", self.desk.dropped),
+            ("refused", self.desk.submissions.refused),
+        )
+        return {f"{what}: {why}": counts[why] for what, counts in counted for why in sorted(counts) if counts[why]}
 
     def close(self) -> None:
         """An orderly stop: what waited for a later commit is made durable. Raises `StoreError`."""
@@ -175,7 +202,10 @@ class Engine:
 
     # ── the core ──
 
-    def _is_wanted(self, message: Message) -> bool:
+    def _is_wanted(self, replica: ReplicaId, message: Message) -> bool:
+        if message.replica != replica and not isinstance(message, NewView):
+            self.dropped["NotItsSender"] += 1
+            return False
         reason = self.replica.refusal(message)
         if reason is not None:
             self.ignored[reason] += 1
@@ -222,11 +252,13 @@ class Engine:
                 self._discard = max(self._discard, seq)
             case Send(to, message):
                 self._round.to_peers.append((to, wire.encode(message)))
+                if isinstance(message, Relay):
+                    return self._withdraw(message.transactions, now)
             case Broadcast(message):
                 frame = wire.encode(message)
                 self._round.to_peers += [(to, frame) for to in self._others]
                 if isinstance(message, Relay):
-                    return self._withdraw(message.transactions)
+                    return self._withdraw(message.transactions, now)
             case StartTimer() | StopTimer():
                 self._round.timers.append(effect)
             case Deliver(seq, proposal):
@@ -245,11 +277,11 @@ class Engine:
                 assert_never(effect)
         return None
 
-    def _withdraw(self, transactions: tuple[Transaction, ...]) -> Event | None:
-        """Finds those among pending transactions that no block will hold any more."""
-        known = self.store.contains([tx.id for tx in transactions])
-        time = self.ledger.tip.time
-        settled = tuple(tx.id for tx in transactions if tx.id in known or tx.expires < time)
+    def _withdraw(self, transactions: tuple[Transaction, ...], now: Millis) -> Event | None:
+        """Finds those among pending transactions that no peer would take: only this replica would wait for them."""
+        passed_on = tuple(tx for tx in transactions if tx.id not in self._admitted)
+        fresh = {tx.id for tx in self._fresh(passed_on, now)}
+        settled = tuple(tx.id for tx in passed_on if tx.id not in fresh)
         return Withdrawn(settled) if settled else None
 
     def _halt(self, reason: str) -> Halted:
@@ -262,7 +294,7 @@ class Engine:
         executed = self.ledger.executor.execute(proposal)
         assert executed.block.height == seq, "blocks are decided in the order of their heights"
         self._save_block(executed)
-        unsettled = self.ledger.unsettled(executed, proposal, now)
+        unsettled = self.ledger.unsettled(executed, proposal, now, ahead=self._settings.clock_skew_ms)
         self.desk.on_executed(executed, unsettled)
         return Delivered(seq, executed.block.hash, tuple(tx_id for tx_id in executed.ids if tx_id not in unsettled))
 
@@ -271,14 +303,21 @@ class Engine:
         self.store.save_block(self.ledger.rows(executed))
 
     def _install(self, message: Blocks) -> Event:
-        """Checks and executes fetched blocks."""
+        """Checks and executes fetched blocks.
+
+        What proves them must be near: this replica keeps the certificate and none for the blocks below, and could not
+        prove those to others if the way up to it were longer than an answer can be.
+        """
+        if len(message.blocks) + len(message.headers) > self._longest_way:
+            self.dropped["TooLongAWay"] += 1
+            return InstallFailed()
         try:
             blocks = verify_segment(self.ledger.tip, message.blocks, message.headers, message.certificate)
         except (BadProof, Malformed) as error:
             if self._is_contradicted_by(message):
                 raise self._halt(f"the certified block after block {self.ledger.tip.height} follows another") from None
             self.dropped[type(error).__name__] += 1
-            return InstallFailed(message.replica)
+            return InstallFailed()
         transactions: list[TxId] = []
         for block in blocks:
             try:
@@ -302,29 +341,26 @@ class Engine:
         return first.height == tip.height + 1 and first.previous != tip.hash
 
     def _read(self, to: ReplicaId, first: Seq) -> Event | None:
-        """Blocks from `first` on, as many as one answer may have, and headers up to the next certified block.
+        """Blocks from `first` on, as many as one answer may have, up to the last of them that is certified.
 
-        The newest blocks may not be certified here yet: then the answer ends with the last that is.
+        If none of them is, all of them, and headers up to the next that is.
         """
-        self._reads += 1
-        if self._reads > READS_PER_ROUND:
+        if to in self._read_for:
             return None
+        self._read_for.add(to)
         blocks = self.store.blocks(first, BLOCKS_PER_ANSWER, BYTES_PER_ANSWER)
         if not blocks:
             return None
-        height = self.store.height()
         last = Seq(first + len(blocks) - 1)
-        certified = self.store.next_certified(last)
-        if certified is None or certified > height:
-            certified = self.store.last_certified(height)
-            if certified is None or certified < first:
-                return None
-            last = min(last, certified)
-            del blocks[last - first + 1 :]
+        certified = self.store.last_certified(last)
+        if certified is None or certified < first:
+            certified = self.store.next_certified(last)
+        if certified is None or certified > self.store.height():
+            return None
         certificate = self.store.certificate(certified)
-        assert certificate is not None, "next_certified names a certified height"
-        headers = self.store.headers(Seq(last + 1), certified)
-        return BlocksRead(to, first, tuple(blocks), tuple(headers), certificate)
+        assert certificate is not None, "certified heights have certificates"
+        headers = self.store.headers(Seq(last + 1), certified) if certified > last else []
+        return BlocksRead(to, first, tuple(blocks[: certified - first + 1]), tuple(headers), certificate)
 
 
 def _timer_class(effect: StartTimer | StopTimer) -> type[Timer]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from bftledger.apps.machine import StateMachine
 from bftledger.apps.state import AuthenticatedMap
@@ -17,6 +18,8 @@ from bftledger.pbft.messages import Proposal
 from bftledger.storage.recall import recall_history
 from bftledger.storage.store import BlockRows, HistoryNode, Store
 
+NOT_AHEAD: Final = Millis(0)
+
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
@@ -30,22 +33,26 @@ class Ledger:
         """The newest block's header."""
         return self.executor.tip
 
-    def admit(self, transaction: Transaction, now: Millis) -> None:
+    def admit(self, transaction: Transaction, now: Millis, *, ahead: Millis = NOT_AHEAD) -> None:
         """Returns if the transaction may be ordered; raises `Rejected`. Its signature is not checked.
 
         Expired it is by the time of the ledger, not by a clock: what expired unordered is settled only by a block that
         is later, and must be passed on and proposed until there is one. What was created too far after `now`, this
-        replica's clock, is refused.
+        replica's clock, is refused; `ahead`: by so much this clock may be ahead of another honest replica's, which is
+        to find the transaction admissible as well.
         """
-        self.executor.admissible(transaction, max(self.tip.time, min(transaction.created, now)))
+        genesis = self.executor.genesis
+        latest = now - min(ahead, genesis.max_skew_ms)
+        self.executor.admissible(transaction, Millis(max(self.tip.time, min(transaction.created, latest))))
 
-    def unsettled(self, executed: Executed, proposal: Proposal, now: Millis) -> set[TxId]:
+    def unsettled(self, executed: Executed, proposal: Proposal, now: Millis, *, ahead: Millis) -> set[TxId]:
         """Those that a block left out as created too late, though by `now`, this replica's clock, they were not.
 
-        A primary that gives its proposal an old time censors them so: they stay pending, and it is suspected.
+        A primary that gives its proposal an old time censors them so: they stay pending, and it is suspected. `ahead`
+        as in `admit`: who alone finds them admissible would suspect the primary alone.
         """
         early = {tx_id for tx_id, reason in executed.dropped.items() if reason is Dropped.EARLY}
-        latest = now + self.executor.genesis.max_skew_ms
+        latest = now + max(0, self.executor.genesis.max_skew_ms - ahead)
         return {tx.id for tx in proposal.transactions if tx.id in early and tx.created <= latest} if early else set()
 
     def rows(self, executed: Executed) -> BlockRows:

@@ -1,7 +1,8 @@
 """Submitted transactions, and who waits for what becomes of them.
 
-A transaction passes here once: well-formed, not in the ledger, admissible, signed. Then the core has it, and whoever
-submitted it waits, first for its block, then for the block's certificate. Submitting it again only adds a waiter.
+A transaction passes here once: well-formed, not in the ledger, signed, admissible. The application sees nothing that
+nobody has signed. Then the core has it, and whoever submitted it waits, first for its block, then for the block's
+certificate. Submitting it again only adds a waiter.
 """
 
 from collections import Counter, defaultdict
@@ -20,7 +21,7 @@ from bftledger.ledger.block import Block
 from bftledger.ledger.client_messages import Busy, ReceiptReply, Refused, Reply, Submit
 from bftledger.ledger.executor import Dropped, Executed
 from bftledger.pbft.authenticate import Authenticator
-from bftledger.pbft.pool import Pool
+from bftledger.pbft.state import State
 from bftledger.storage.store import Place
 
 MAX_WAITING: Final = 40_000
@@ -48,11 +49,12 @@ Answer = tuple[bytes, Reply]
 class Submissions:
     """The waiters of one replica. Methods that may answer at once return the answers."""
 
-    def __init__(self, genesis: Genesis, ledger: Ledger, archive: Archive, pool: Pool, door: Authenticator) -> None:
+    def __init__(self, genesis: Genesis, ledger: Ledger, archive: Archive, state: State, door: Authenticator) -> None:
         self._genesis = genesis
         self._ledger = ledger
         self._archive = archive
-        self._pool = pool
+        self._pool = state.pool
+        self._clock_skew_ms = state.settings.clock_skew_ms
         self._door = door
         self._arrived: list[tuple[Waiter, Transaction]] = []
         self._fresh: dict[TxId, Transaction] = {}
@@ -91,7 +93,7 @@ class Submissions:
         return ()
 
     def admit(self, now: Millis) -> Iterable[Answer]:
-        """Looks at what arrived in this round: known, admissible, signed? The cheap checks come first."""
+        """Looks at what arrived in this round: known, signed, admissible?"""
         if not self._arrived:
             return ()
         arrived, self._arrived = self._arrived, []
@@ -110,8 +112,8 @@ class Submissions:
         if transaction.expires < self._ledger.tip.time:
             return [(waiter.route, self._archive.expired(waiter.request_id, tx_id))]
         try:
-            self._ledger.admit(transaction, now)
             self._door.verify_transaction(transaction)
+            self._ledger.admit(transaction, now, ahead=self._clock_skew_ms)
         except Rejected as error:
             return self._refuse(waiter, "not admissible", error.code, error.reason)
         except BadSignature as error:

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bftledger.base.errors import OperatorError
-from bftledger.base.genesis import MAX_REPLICAS
+from bftledger.base.genesis import MAX_REPLICAS, MIN_REPLICAS
 from bftledger.base.transaction import ENVELOPE_BYTES, MAX_PAYLOAD_BYTES
 from bftledger.home import tables
 from bftledger.home.addresses import ReplicaAddresses, check_address, check_bind, duplicate
 from bftledger.home.files import read_public, write_public
 from bftledger.home.tables import Table
-from bftledger.pbft.settings import Settings
-from bftledger.pbft.wire import MAX_FRAME_BYTES
+from bftledger.pbft.certificates import largest_window
+from bftledger.pbft.settings import MAX_BATCH_BYTES, MAX_BATCH_COUNT, MAX_WINDOW, Settings
 
 MAX_CONFIG_BYTES: Final = 256 * 1024
+MIN_WINDOW: Final = 4
 
 
 class Range(NamedTuple):
@@ -30,10 +31,10 @@ class Range(NamedTuple):
 
 
 RANGES: Final = {
-    "window": Range(4, 1024, "sequence numbers in the log above the stable checkpoint"),
+    "window": Range(MIN_WINDOW, MAX_WINDOW, "sequence numbers in the log above the stable checkpoint"),
     "pipeline": Range(1, 256, "proposals of a primary that are not yet executed, at most"),
-    "batch_count": Range(1, 4096, "transactions of a proposal, at most"),
-    "batch_bytes": Range(1024, MAX_FRAME_BYTES // 2, "bytes of them, at most (half of what a message may have)"),
+    "batch_count": Range(1, MAX_BATCH_COUNT, "transactions of a proposal, at most"),
+    "batch_bytes": Range(1024, MAX_BATCH_BYTES, "bytes of them, at most (half of what a message may have)"),
     "batch_wait_ms": Range(0, 1000, "an incomplete batch waits so long while others are in flight"),
     "request_timeout_ms": Range(50, 600_000, "a pending transaction is waited for so long before a view change"),
     "timeout_cap_ms": Range(50, 3_600_000, "the timeout doubles for each view that fails, up to this"),
@@ -71,9 +72,10 @@ class Config:
 def read_config(path: Path) -> Config:
     """The group's configuration. Raises `OperatorError` with one line that names the file, the key and the range."""
     document = tables.parse(path, read_public(path, MAX_CONFIG_BYTES))
-    config = Config(replicas=read_replicas(document), protocol=read_protocol(document))
-    if not config.replicas:
+    replicas = read_replicas(document)
+    if not replicas:
         raise OperatorError(f"{path}: names no replica: it should have one [[replica]] for each of the group")
+    config = Config(replicas=replicas, protocol=read_protocol(document, len(replicas)))
     document.close()
     return config
 
@@ -97,14 +99,20 @@ def write_config(path: Path, config: Config) -> None:
     write_public(path, ("\n".join(lines) + "\n").encode())
 
 
-def read_protocol(document: Table) -> Settings:
-    """The `[protocol]` table, defaults where it is silent: each number in its range, and none against another."""
+def read_protocol(document: Table, replicas: int) -> Settings:
+    """The `[protocol]` table, defaults where it is silent.
+
+    Each number is in its range, none against another, and the window not too large for so many replicas.
+    """
     table = document.table("protocol", required=False)
     defaults: dict[str, Any] = asdict(Settings())
     values: dict[str, Any] = {name: table.integer(name, *RANGES[name][:2], defaults[name]) for name in RANGES}
     table.close()
     settings = Settings(**values)
     _check_relations(table, settings)
+    if settings.window > (largest := largest_window(max(replicas, MIN_REPLICAS))):
+        why = f"with {replicas} replicas it should be at most {largest}: a NEW-VIEW has to fit a message"
+        table.refuse("window", settings.window, why)
     return settings
 
 

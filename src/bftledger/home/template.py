@@ -21,6 +21,7 @@ from bftledger.home import tables
 from bftledger.home.addresses import MAX_PORT, ReplicaAddresses
 from bftledger.home.config import MAX_CONFIG_BYTES, read_protocol, read_replicas
 from bftledger.home.files import read_public
+from bftledger.pbft.certificates import largest_window
 from bftledger.pbft.settings import Settings
 
 DEFAULT_APP: Final = "kv"
@@ -52,11 +53,16 @@ class Template:
     protocol: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:
-        """Raises `OperatorError` for a number of replicas that makes no group."""
+        """Raises `OperatorError` for a number of replicas that makes no group, or none with such a window."""
         if not MIN_REPLICAS <= self.replicas <= MAX_REPLICAS:
             raise OperatorError(
                 f"{self.replicas} replicas make no group: use {MIN_REPLICAS} or more, "
                 f"to tolerate a faulty one, and at most {MAX_REPLICAS}"
+            )
+        if self.protocol.window > (largest := largest_window(self.replicas)):
+            raise OperatorError(
+                f"{self.replicas} replicas cannot have a window of {self.protocol.window}: "
+                f"use a template whose [protocol] says window = {largest} or less"
             )
 
 
@@ -81,7 +87,7 @@ def read_template(path: Path) -> Template:
         limits={name: group.integer(name, *LIMITS[name]) for name in LIMITS if name in group},
         base_port=base_port,
         addresses=addresses,
-        protocol=read_protocol(document),
+        protocol=read_protocol(document, replicas),
     )
     for name in LIMITS:
         group.known(name)

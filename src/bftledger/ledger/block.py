@@ -15,12 +15,17 @@ from bftledger.base.errors import Malformed
 from bftledger.base.ids import Digest, Millis, Seq
 from bftledger.base.transaction import MAX_MILLIS
 from bftledger.ledger import merkle
+from bftledger.pbft.settings import MAX_BATCH_COUNT
 
 VERSION: Final = 1
 MAX_HEIGHT: Final = (1 << 63) - 1
-MAX_TRANSACTIONS: Final = 4_096
+MAX_TRANSACTIONS: Final = MAX_BATCH_COUNT
 MAX_HEADER_BYTES: Final = 512
-MAX_BLOCK_BYTES: Final = 24 * 1024 * 1024
+MAX_RESULTS_BYTES: Final = 2 * 1024 * 1024
+"""The encoded results of a block have at most so many bytes together, not counting those that say there is no room."""
+
+MAX_BLOCK_BYTES: Final = 7 * 1024 * 1024
+"""No block is longer, because proposals and results are bounded: any fits a frame, with what proves it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,13 +8,15 @@ by the genesis, or already there. What the application rejects is in the block, 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from bftledger.apps.machine import (
     DEFECT,
     INADMISSIBLE,
     MAX_REASON_LENGTH,
     MAX_RESULT_BYTES,
+    OK,
+    RESULT_TOO_LARGE,
     Context,
     Rejected,
     Result,
@@ -27,7 +29,7 @@ from bftledger.base.ids import Millis, Seq, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.base.transaction import decode as decode_transaction
 from bftledger.ledger import merkle
-from bftledger.ledger.block import NO_BLOCK, Block, Header
+from bftledger.ledger.block import MAX_RESULTS_BYTES, NO_BLOCK, Block, Header
 from bftledger.ledger.chain import verify_link
 from bftledger.ledger.history import History, HistoryNode
 from bftledger.pbft.messages import Proposal
@@ -218,7 +220,7 @@ class Executor:
         """Executes these in order, changes the state, and returns the block and what undoes the changes."""
         height = Seq(self.tip.height + 1)
         view = StateView(self.state)
-        results = tuple([self._apply(tx, Context(height, time, tx.sender, view)) for tx in transactions])
+        results = self._apply_all(transactions, height, time, view)
         encoded = tuple([tx.encoded for tx in transactions])
         encoded_results = tuple([result.encode() for result in results])
         transactions_root, transaction_paths = merkle.inclusion_paths(encoded)
@@ -241,21 +243,43 @@ class Executor:
         block.__dict__.update(transaction_paths=transaction_paths, result_paths=result_paths)
         return _Run(block, transactions, results, changes), undo
 
+    def _apply_all(
+        self, transactions: tuple[Transaction, ...], height: Seq, time: Millis, view: StateView
+    ) -> tuple[Result, ...]:
+        """Applies these in order. What the results of one block may have together is the same at every replica."""
+        results = []
+        room = MAX_RESULTS_BYTES
+        for transaction in transactions:
+            result = self._apply(transaction, Context(height, time, transaction.sender, view))
+            size = len(result.encode())
+            if size > room:
+                result = NO_ROOM
+            else:
+                room -= size
+            if result.ok:
+                view.commit()
+            else:
+                view.discard()
+            results.append(result)
+        return tuple(results)
+
     def _apply(self, transaction: Transaction, context: Context) -> Result:
+        """What the transaction comes to; what it wrote is neither kept nor forgotten yet."""
         try:
             value = self.machine.apply(transaction, context)
             if type(value) is not bytes or len(value) > MAX_RESULT_BYTES:
                 raise ValueError("a result is not bytes, or too long")
         except Rejected as error:
-            context.state.discard()
             return Result(error.code, reason=error.reason)
         except (MemoryError, RecursionError):
             raise  # This replica's limits, not the transaction's meaning: another replica may well succeed.
         except Exception as error:  # noqa: BLE001 - one bad transaction must not halt every replica for good
-            context.state.discard()
             return Result(DEFECT, reason=f"the application failed with {type(error).__name__}"[:MAX_REASON_LENGTH])
-        context.state.commit()
-        return Result(0, value=value)
+        return Result(OK, value=value)
+
+
+NO_ROOM: Final = Result(RESULT_TOO_LARGE, reason="its block's other results left no room: submit it as a new one")
+"""Stands for a result, good or bad, that would exceed what all of a block's may have. It is short, and not counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """What a replica needs of a network: bounded, non-blocking, lossy; who sent a frame is authentic.
 
 A frame may be lost, repeated or late, never altered, and its sender is the holder of the key that the genesis names
-for it. Whoever does not read its frames loses them and delays nobody else. All methods but `wake` belong to one thread.
+for it. Whoever does not read its frames loses them, and what waits for it meanwhile is bounded in bytes; no call waits
+for it. What it does take, it takes from the line and the processor that all share. All methods but `wake` belong to one
+thread.
 """
 
 from dataclasses import dataclass, field
@@ -37,16 +39,36 @@ class Traffic:
     sent: int = 0
     received: int = 0
     dropped_to_peers: dict[ReplicaId, int] = field(default_factory=dict)
-    """Frames that found the replica not connected, or its queue full."""
+    """Frames that found the replica not connected, or too much waiting for it, or were too long."""
 
     dropped_to_clients: int = 0
-    """Frames for a client that is gone, or does not read."""
+    """Frames for a client that is gone, or does not read, or were too long."""
 
     malformed: int = 0
     """Messages that were not one frame."""
 
     refused_connections: int = 0
-    """Handshakes with an unknown key at the peers' socket, or one too many at the clients'."""
+    """Handshakes at the peers' socket with an unknown key, or of a replica that made too many within a second."""
+
+    evicted_connections: int = 0
+    """Connections that were ended because others needed the room."""
+
+    replaced_connections: int = 0
+    """Connections of a replica that were ended because it had made a newer one."""
+
+    def counters(self) -> dict[str, int]:
+        """The same by name, for whoever looks for a cause; never a zero."""
+        counted = {
+            "sent": self.sent,
+            "received": self.received,
+            **{f"not sent to replica {replica}": count for replica, count in sorted(self.dropped_to_peers.items())},
+            "not sent to clients": self.dropped_to_clients,
+            "malformed": self.malformed,
+            "connections refused": self.refused_connections,
+            "connections evicted": self.evicted_connections,
+            "connections replaced": self.replaced_connections,
+        }
+        return {what: count for what, count in counted.items() if count}
 
 
 class Transport(Protocol):
@@ -79,10 +101,6 @@ class Transport(Protocol):
 
     def wake(self) -> None:
         """Ends the current or next `wait`. Safe to call from other threads and from signal handlers."""
-        ...
-
-    def reachable(self) -> frozenset[ReplicaId]:
-        """The replicas that a frame can be queued for now: connected, authenticated, not stuck."""
         ...
 
     def close(self, linger_ms: int = 0) -> None:

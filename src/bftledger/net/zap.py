@@ -1,8 +1,8 @@
 """Who may connect: the ZeroMQ Authentication Protocol (ZAP, RFC 27), answered by the node's own loop.
 
 ZeroMQ asks a socket at a well-known in-process address before it finishes a handshake. Peers are let in if their key
-is in the genesis, under the replica's id, which ZeroMQ then attaches to every frame of the connection (`User-Id`).
-Clients are let in with any key, as long as there is room.
+is in the genesis, under a name that ZeroMQ then attaches to every frame of the connection (`User-Id`). Clients are let
+in with any key; `connections` makes room for them.
 
 Refusal is 300 ("temporary") throughout: after a 400, ZeroMQ's other side never tries again, and a replica that met
 another group's at a peer's address once would not speak to that peer until its own restart.
@@ -22,19 +22,24 @@ _OK, _REFUSED = b"200", b"300"
 
 
 class Gatekeeper:
-    """Decides handshakes. `user_ids` maps what `User-Id` says on a peer's frames to the replica's id."""
+    """Decides handshakes."""
 
     def __init__(
-        self, context: "zmq.Context[zmq.Socket[bytes]]", keys: Mapping[ReplicaId, bytes], has_room: Callable[[], bool]
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        keys: Mapping[ReplicaId, bytes],
+        admit: Callable[[ReplicaId], bytes | None],
     ) -> None:
-        """Must exist before the sockets it guards are bound: ZeroMQ lets nobody in while it does not."""
+        """`admit` names a connection of the replica that holds its key, or refuses it with None.
+
+        Must exist before the sockets it guards are bound: ZeroMQ lets nobody in while it does not.
+        """
         self.socket: zmq.Socket[bytes] = context.socket(zmq.REP)
         self.socket.linger = 0
         self.socket.bind(_ENDPOINT)
-        self.user_ids: Final = {str(replica): replica for replica in keys}
         self.refused = 0
-        self._names: Final = {key: str(replica).encode() for replica, key in keys.items()}
-        self._has_room: Final = has_room
+        self._replicas: Final = {key: replica for replica, key in keys.items()}
+        self._admit: Final = admit
 
     def answer(self, limit: int) -> None:
         """Decides at most `limit` waiting handshakes; never blocks."""
@@ -53,9 +58,7 @@ class Gatekeeper:
         if len(request) != 7 or request[0] != _VERSION or request[5] != b"CURVE":
             return _REFUSED, b""
         domain, key = request[2].decode("ascii", "replace"), request[6]
-        if domain == PEER_DOMAIN:
-            name = self._names.get(key)
+        if domain == PEER_DOMAIN and key in self._replicas:
+            name = self._admit(self._replicas[key])
             return (_OK, name) if name is not None else (_REFUSED, b"")
-        if domain == CLIENT_DOMAIN:
-            return (_OK, b"client") if self._has_room() else (_REFUSED, b"")
-        return _REFUSED, b""
+        return (_OK, b"client") if domain == CLIENT_DOMAIN else (_REFUSED, b"")

@@ -1,12 +1,13 @@
-"""A replica's transport over ZeroMQ: three kinds of sockets, one poll, no threads of its own.
+"""A replica's transport over ZeroMQ: three kinds of sockets, one poll, no threads but
+the libraries' own.
 
 - One PULL that all replicas send to and one PUSH to each of them: votes go one way, and each direction of a pair is a
   connection of its own. A ROUTER would add a routing id that nobody needs and that a peer could choose.
 - One ROUTER for clients, whose answers go back by routing id. It hands no id over to another connection: ids are made
   here, so a client that reconnects gets a new one, and nobody can take another's answers by claiming its id.
 
-All is CURVE with this replica's transport key. The ZAP socket is polled along with the others, so handshakes are
-decided between two rounds of the node's loop.
+All is CURVE with this replica's transport key. The ZAP socket and the monitors are polled along with the others, so
+handshakes are decided, and room is made, between two rounds of the node's loop.
 """
 
 import contextlib
@@ -17,13 +18,15 @@ from collections.abc import Mapping
 from typing import Final, Self
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from bftledger.base.errors import OperatorError
 from bftledger.base.ids import ReplicaId
 from bftledger.net import options
+from bftledger.net.backlog import Backlogs
+from bftledger.net.connections import Connections
 from bftledger.net.curve import TransportKey, check_key
 from bftledger.net.endpoints import bind, connect
+from bftledger.net.members import Members
 from bftledger.net.options import CLIENT_DOMAIN, PEER_DOMAIN, Limits
 from bftledger.net.transport import DRAIN_BYTES, DRAIN_MESSAGES, FromClient, FromPeer, Incoming, Traffic
 from bftledger.net.zap import Gatekeeper
@@ -54,30 +57,48 @@ class ZmqTransport:
         self._limits: Final = limits or Limits()
         self._traffic: Final = Traffic(dropped_to_peers=dict.fromkeys(keys, 0))
         self._to_peers: Final[dict[ReplicaId, zmq.Socket[bytes]]] = {}
-        self._open_clients: Final[set[int]] = set()
+        share = self._limits.peer_queue_bytes
+        self._peer_backlogs: Final = Backlogs[ReplicaId](each=share, total=share * len(keys))
+        self._client_backlogs: Final = Backlogs[bytes](
+            each=self._limits.client_queue_bytes, total=self._limits.clients_queue_bytes
+        )
         self._wake_in, self._wake_out = sockets.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
         self._context: Final = zmq.Context()
-        self._context.max_sockets = len(keys) + 16  # one for each replica, those below, and the monitor's other end
+        self._context.max_sockets = len(keys) + 16  # one for each replica, those below, and the monitors' other ends
         try:
-            self._gatekeeper = Gatekeeper(self._context, keys, self._has_room)
             self._peers = self._listen(zmq.PULL, PEER_DOMAIN)
             self._clients = self._listen(zmq.ROUTER, CLIENT_DOMAIN)
             self._clients.router_mandatory = True  # a client that is gone or does not read is told, and counted
-            self._monitor = self._watch(self._clients)
+            newcomers = len(keys) + self._limits.peer_newcomers
+            self._peer_connections = Connections(
+                self._peers, PEER_DOMAIN, limit=len(keys) + newcomers, newcomers=newcomers
+            )
+            self._client_connections = Connections(
+                self._clients, CLIENT_DOMAIN, limit=self._limits.clients, newcomers=max(1, self._limits.clients // 4)
+            )
+            self._members = Members(self._peer_connections, keys, self._limits.peer_connections_per_second)
+            self._gatekeeper = Gatekeeper(self._context, keys, self._members.admit)
+            self._control: Final = (
+                self._gatekeeper.socket,
+                self._peer_connections.monitor,
+                self._client_connections.monitor,
+            )
             self.peer_endpoint: Final = bind(self._peers, peer_bind)
             self.client_endpoint: Final = bind(self._clients, client_bind)
         except BaseException:
             self.close()
             raise
         self._poller: Final = zmq.Poller()
-        for source in (self._peers, self._clients, self._gatekeeper.socket, self._monitor, self._wake_in.fileno()):
+        for source in (self._peers, self._clients, *self._control, self._wake_in.fileno()):
             self._poller.register(source, zmq.POLLIN)
 
     @property
     def traffic(self) -> Traffic:
         self._traffic.refused_connections = self._gatekeeper.refused
+        self._traffic.evicted_connections = self._peer_connections.evicted + self._client_connections.evicted
+        self._traffic.replaced_connections = self._members.replaced
         return self._traffic
 
     def connect(self, replica: ReplicaId, endpoint: str) -> None:
@@ -99,9 +120,10 @@ class ZmqTransport:
 
     def send_peer(self, replica: ReplicaId, frame: bytes) -> bool:
         socket = self._to_peers.get(replica)
-        if socket is not None and len(frame) <= self._limits.peer_frame_bytes:
+        size, backlogs = len(frame), self._peer_backlogs
+        if socket is not None and size <= self._limits.peer_frame_bytes and backlogs.has_room(replica, size):
             try:
-                socket.send(frame, zmq.NOBLOCK)
+                backlogs.send(replica, socket, frame)
             except zmq.Again:
                 pass
             else:
@@ -111,9 +133,11 @@ class ZmqTransport:
         return False
 
     def send_client(self, route: bytes, frame: bytes) -> bool:
-        if len(frame) <= self._limits.answer_frame_bytes:
+        size, backlogs = len(frame), self._client_backlogs
+        if size <= self._limits.answer_frame_bytes and backlogs.has_room(route, size):
             try:
-                self._clients.send_multipart((route, frame), zmq.NOBLOCK)
+                self._clients.send(route, zmq.NOBLOCK | zmq.SNDMORE)  # refused here, or both are taken
+                backlogs.send(route, self._clients, frame)
             except zmq.ZMQError as error:
                 if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                     raise
@@ -125,8 +149,9 @@ class ZmqTransport:
 
     def drain(self, max_messages: int = DRAIN_MESSAGES, max_bytes: int = DRAIN_BYTES) -> list[Incoming]:
         incoming: list[Incoming] = []
-        if self._has_events(self._gatekeeper.socket) or self._has_events(self._monitor):
-            self._decide_handshakes()
+        if any(map(self._has_events, self._control)):
+            self._admit()
+        self._client_backlogs.settle()
         if self._has_events(self._peers):
             self._drain_peers(incoming, max_messages, max_bytes)
         if self._has_events(self._clients):
@@ -142,8 +167,8 @@ class ZmqTransport:
             woken = self._wake_in.fileno() in ready
             if woken:
                 self._clear_wake()
-            if self._gatekeeper.socket in ready or self._monitor in ready:
-                self._decide_handshakes()
+            if any(source in ready for source in self._control):
+                self._admit()
             if woken or self._peers in ready or self._clients in ready:
                 return True
             if time.monotonic() >= deadline:
@@ -152,9 +177,6 @@ class ZmqTransport:
     def wake(self) -> None:
         with contextlib.suppress(OSError):  # full: a wake-up is pending; closed: nobody waits
             self._wake_out.send(b"\0")
-
-    def reachable(self) -> frozenset[ReplicaId]:
-        return frozenset(replica for replica, socket in self._to_peers.items() if socket.poll(0, zmq.POLLOUT))
 
     def close(self, linger_ms: int = 0) -> None:
         self._context.destroy(linger_ms)
@@ -172,21 +194,13 @@ class ZmqTransport:
         options.listen(socket, self._key, domain, self._limits)
         return socket
 
-    def _watch(self, socket: "zmq.Socket[bytes]") -> "zmq.Socket[bytes]":
-        """Reports of connections that come and go. Unbounded: a full queue would stop ZeroMQ's thread."""
-        socket.monitor("inproc://clients.monitor", zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
-        monitor = self._context.socket(zmq.PAIR)
-        monitor.rcvhwm = 0
-        monitor.connect("inproc://clients.monitor")
-        return monitor
-
     @staticmethod
     def _has_events(socket: "zmq.Socket[bytes]") -> bool:
         """Asking costs a third of trying to receive in vain."""
         return bool(int(socket.get(zmq.EVENTS)) & zmq.POLLIN)
 
     def _drain_peers(self, incoming: list[Incoming], messages: int, max_bytes: int) -> None:
-        receive, replicas = self._peers.recv, self._gatekeeper.user_ids
+        receive, sender = self._peers.recv, self._members.sender
         size = 0
         for _ in range(messages):
             try:
@@ -197,13 +211,13 @@ class ZmqTransport:
                 self._skip_rest(self._peers)
                 continue
             data = frame.bytes
-            incoming.append(FromPeer(replicas[str(frame.get("User-Id"))], data))
+            incoming.append(FromPeer(sender(frame), data))
             size += len(data)
             if size >= max_bytes:
                 return
 
     def _drain_clients(self, incoming: list[Incoming], messages: int, max_bytes: int) -> None:
-        receive = self._clients.recv
+        receive, connections = self._clients.recv, self._client_connections
         size = 0
         for _ in range(messages):
             try:
@@ -211,6 +225,8 @@ class ZmqTransport:
             except zmq.Again:
                 return
             frame = receive(zmq.NOBLOCK, copy=False)
+            if (connection := connections.at(int(frame.get(zmq.SRCFD)))) is not None:
+                connections.heard(connection)
             if frame.more:
                 self._skip_rest(self._clients)
                 continue
@@ -226,24 +242,11 @@ class ZmqTransport:
         while socket.recv(zmq.NOBLOCK, copy=False).more:
             pass
 
-    def _decide_handshakes(self) -> None:
-        self._count_clients()
+    def _admit(self) -> None:
+        """Decides who may come in, then who has to go for it."""
         self._gatekeeper.answer(self._limits.handshakes_per_round)
-
-    def _count_clients(self) -> None:
-        """Follows the monitor: an open descriptor is a client's connection, authenticated or not."""
-        while True:
-            try:
-                event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
-            except zmq.Again:
-                return
-            if event["event"] == zmq.EVENT_ACCEPTED:
-                self._open_clients.add(event["value"])
-            else:
-                self._open_clients.discard(event["value"])
-
-    def _has_room(self) -> bool:
-        return len(self._open_clients) <= self._limits.clients  # which includes the one that asks
+        self._peer_connections.follow()
+        self._client_connections.follow()
 
     def _clear_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Final, TextIO
 
@@ -58,7 +58,7 @@ class Driver:
         now = wall_ms()
         for item in self._transport.drain():
             if isinstance(item, FromPeer):
-                self._engine.on_peer(item.frame, now)
+                self._engine.on_peer(item.replica, item.frame, now)
             else:
                 self._engine.on_client(item.route, item.frame, now)
         for timer in self._timers.take_expired():
@@ -125,8 +125,15 @@ def run_replica(home: Home, replica: ReplicaId, *, log: TextIO | None = None, ex
             except Halted as error:
                 raise OperatorError(f"replica {replica} has halted: {error}; keep its data and find out why") from None
             engine.close()
+            if counted := count(engine.counters(), transport.traffic.counters()):
+                print(f"replica {replica}: {counted}", file=log, flush=True)
         print(f"replica {replica}: stopped at block {engine.ledger.tip.height}", file=log, flush=True)
     return 0
+
+
+def count(*counters: Mapping[str, int]) -> str:
+    """`counters` as one line, in their order."""
+    return ", ".join(f"{what} {times}" for counted in counters for what, times in counted.items())
 
 
 @contextlib.contextmanager

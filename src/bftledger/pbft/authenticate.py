@@ -2,15 +2,16 @@
 
 Behind it every message is canonical, within its bounds, signed by the replica it names, and so is everything inside
 it: certificates, view changes, transactions. The protocol's rules about *when* a message counts are elsewhere; this
-door needs no state but a memory of transactions it has checked before.
+door needs no state but a memory of transactions it has checked before, and no settings: what is authentic is so for
+every replica of the group. A message's own signature comes first. What it holds is decoded after that.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, assert_never
 
 from bftledger.base.crypto import Verifier
-from bftledger.base.errors import BadProof, Malformed
 from bftledger.base.group import Group
+from bftledger.base.ids import Digest
 from bftledger.base.transaction import Transaction
 from bftledger.pbft import wire
 from bftledger.pbft.certificates import (
@@ -40,7 +41,6 @@ from bftledger.pbft.messages import (
     Status,
     ViewChange,
 )
-from bftledger.pbft.settings import Settings
 
 _MEMORY: Final = 32_768
 """So many transactions are remembered as checked (96 bytes each): more than are in flight and pending at full load."""
@@ -49,25 +49,26 @@ _MEMORY: Final = 32_768
 class Authenticator:
     """Turns frames from peers and transactions from clients into authentic values. Safe to lose at any time."""
 
-    def __init__(self, group: Group, verifier: Verifier, settings: Settings) -> None:
+    def __init__(self, group: Group, verifier: Verifier) -> None:
         self._group = group
         self._verifier = verifier
-        self._settings = settings
         self._checked: set[bytes] = set()
         self._checked_before: set[bytes] = set()
 
     def authenticate(self, frame: bytes, is_wanted: Callable[[Message], bool] = lambda _: True) -> Message | None:
         """The message in `frame`, or None when `is_wanted` says that it can no longer change anything.
 
-        Raises `Malformed`, `BadProof` or `BadSignature`. `is_wanted` sees the message before its signatures are
-        checked, so that a vote nobody needs costs no verification; it must not remember it.
+        Raises `Malformed`, `BadProof` or `BadSignature`. `is_wanted` sees the message before its signature is checked,
+        so that a vote nobody needs costs no verification; it must not remember it. What it sees is the outline
+        (`wire.Sealed`): nothing long is decoded before whoever sent it has been found to be its author.
         """
-        message = wire.decode(frame, self._group.genesis_hash)
-        if isinstance(message, PreparedCertificate | CheckpointCertificate):
-            raise Malformed("a certificate is not a message")
-        if not is_wanted(message):
+        sealed = wire.open_frame(frame, self._group.genesis_hash)
+        if not is_wanted(sealed.outline):
             return None
-        for check in self.checks(message):
+        self._vouch(sealed.outline, sealed.signing_digest)
+        sealed.check_proposal()
+        message = sealed.unpack(self._vouch)
+        for check in self._checks(message):
             self._verifier.verify(*check)
         for transaction in _transactions(message):
             self._remember(transaction)
@@ -75,10 +76,14 @@ class Authenticator:
 
     def authenticate_record(self, frame: bytes) -> wire.Record:
         """What a store kept: the same door for messages and for certificates on their own. Raises likewise."""
-        record = wire.decode(frame, self._group.genesis_hash)
-        for check in self.checks(record):
+        if not wire.is_certificate(frame):
+            message = self.authenticate(frame)
+            assert message is not None, "what is kept is wanted"
+            return message
+        certificate = wire.decode_certificate(frame, self._group.genesis_hash, self._vouch)
+        for check in self._checks(certificate):
             self._verifier.verify(*check)
-        return record
+        return certificate
 
     def verify_transaction(self, transaction: Transaction) -> None:
         """Returns if the sender signed a client's transaction. Raises `BadSignature`."""
@@ -86,46 +91,31 @@ class Authenticator:
             self._verifier.verify(*check)
         self._remember(transaction)
 
-    def checks(self, record: wire.Record) -> Iterator[Check]:
-        """Every signature that must hold for `record` to be authentic. Raises `BadProof` or `Malformed` on the way."""
+    def _vouch(self, message: Message, digest: Callable[[], Digest]) -> None:
+        """A message's own signature. Raises `BadSignature`."""
+        self._verifier.verify(*message_check(message, digest(), self._group))
+
+    def _checks(self, record: wire.Record) -> Iterator[Check]:
+        """Every other signature that must hold for `record` to be authentic. Raises `BadProof` on the way."""
         match record:
-            case PrePrepare():
-                yield message_check(record, self._group)
-                if record.proposal is not None:
-                    if record.proposal.digest != record.digest:
-                        raise BadProof("the proposal is not the one that was signed")
-                    yield from self._proposal_checks(record.proposal)
+            case PrePrepare(proposal=Proposal(transactions=transactions)) | Relay(transactions=transactions):
+                yield from self._transaction_checks(transactions)
+            case Proposed(proposal=proposal):
+                yield from self._transaction_checks(proposal.transactions)
             case ViewChange():
-                yield from view_change_checks(record, self._group, self._settings.window)
+                yield from view_change_checks(record, self._group)
             case NewView():
-                yield from new_view_checks(record, self._group, self._settings.window)
-            case Relay():
-                yield message_check(record, self._group)
-                if len(record.transactions) > self._settings.batch_count:
-                    raise Malformed(f"a relay of more than {self._settings.batch_count} transactions")
-                yield from self._transaction_checks(record.transactions)
-            case Proposed():
-                yield message_check(record, self._group)
-                yield from self._proposal_checks(record.proposal)
+                yield from new_view_checks(record, self._group)
             case Stable() | Blocks():
-                yield message_check(record, self._group)
                 yield from checkpoint_certificate_checks(record.certificate, self._group)
-            case Prepare() | Commit() | Checkpoint() | Status() | FetchProposal() | FetchBlocks():
-                yield message_check(record, self._group)
+            case PrePrepare() | Prepare() | Commit() | Checkpoint() | Status() | FetchProposal() | FetchBlocks():
+                pass
             case PreparedCertificate():
                 yield from prepared_certificate_checks(record, self._group)
             case CheckpointCertificate():
                 yield from checkpoint_certificate_checks(record, self._group)
             case _:
                 assert_never(record)
-
-    def _proposal_checks(self, proposal: Proposal) -> Iterator[Check]:
-        transactions = proposal.transactions
-        if len(transactions) > self._settings.batch_count:
-            raise Malformed(f"a proposal of more than {self._settings.batch_count} transactions")
-        if len(transactions) > 1 and len(proposal.encoded) > self._settings.batch_bytes + 16 * (1 + len(transactions)):
-            raise Malformed(f"a proposal of more than {self._settings.batch_bytes} bytes")
-        yield from self._transaction_checks(transactions)
 
     def _transaction_checks(self, transactions: Sequence[Transaction]) -> Iterator[Check]:
         for transaction in transactions:

@@ -1,8 +1,9 @@
 """What a quorum's signatures prove: prepared certificates, checkpoint certificates, view changes (§4.2 to §4.4).
 
-Each function lists the signatures that must hold, as `Check`s, after it has checked everything that needs no key:
-distinct signers, enough of them, the same view, sequence number and digest. Whoever verifies the checks may do so one
-by one, in threads, or in a batch.
+Each function lists the votes' signatures that must hold, as `Check`s, after it has checked everything that needs no
+key: distinct signers, enough of them, the same view, sequence number and digest. Whoever verifies the checks may do so
+one by one, in threads, or in a batch. The messages themselves, and those inside them, were vouched for before they were
+unpacked.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import NamedTuple
 from bftledger.base.crypto import Verifier
 from bftledger.base.errors import BadProof, BadSignature
 from bftledger.base.group import Group
-from bftledger.base.ids import Digest, PublicKey, ReplicaId, Seq, Signature
+from bftledger.base.ids import Digest, PublicKey, ReplicaId, Seq, Signature, View
 from bftledger.pbft import wire
 from bftledger.pbft.messages import (
     Checkpoint,
@@ -21,8 +22,10 @@ from bftledger.pbft.messages import (
     NewView,
     Prepare,
     PreparedCertificate,
+    PrePrepare,
     ViewChange,
 )
+from bftledger.pbft.settings import MAX_WINDOW
 
 
 class Check(NamedTuple):
@@ -33,11 +36,15 @@ class Check(NamedTuple):
     signature: Signature
 
 
-def message_check(message: Message, group: Group) -> Check:
-    """The signature of the message itself. Raises `BadSignature` if its sender is no member."""
+def message_check(message: Message, digest: Digest, group: Group) -> Check:
+    """The signature of a message itself, `digest` being what it covers. Raises `BadSignature` if it is no member's."""
     if message.replica >= group.n:
         raise BadSignature(f"replica {message.replica} is not a member of the group")
-    return Check(group.keys[message.replica], wire.signing_digest(message, group.genesis_hash), message.signature)
+    return Check(group.keys[message.replica], digest, message.signature)
+
+
+def _vote_check(vote: Prepare | Checkpoint, group: Group) -> Check:
+    return message_check(vote, wire.signing_digest(vote, group.genesis_hash), group)
 
 
 def checkpoint_certificate_checks(certificate: CheckpointCertificate, group: Group) -> Iterator[Check]:
@@ -49,7 +56,7 @@ def checkpoint_certificate_checks(certificate: CheckpointCertificate, group: Gro
     _require_quorum([replica for replica, _ in certificate.signatures], group, group.quorum)
     for replica, signature in certificate.signatures:
         vote = Checkpoint(seq=certificate.seq, block_hash=certificate.block_hash, replica=replica, signature=signature)
-        yield message_check(vote, group)
+        yield _vote_check(vote, group)
 
 
 def prepared_certificate_checks(certificate: PreparedCertificate, group: Group) -> Iterator[Check]:
@@ -61,7 +68,6 @@ def prepared_certificate_checks(certificate: PreparedCertificate, group: Group) 
     if pre_prepare.replica in signers:
         raise BadProof("a primary does not prepare its own proposal")
     _require_quorum(signers, group, group.quorum - 1)
-    yield message_check(pre_prepare, group)
     for replica, signature in certificate.prepares:
         vote = Prepare(
             view=pre_prepare.view,
@@ -70,18 +76,20 @@ def prepared_certificate_checks(certificate: PreparedCertificate, group: Group) 
             replica=replica,
             signature=signature,
         )
-        yield message_check(vote, group)
+        yield _vote_check(vote, group)
 
 
-def view_change_checks(message: ViewChange, group: Group, window: int) -> Iterator[Check]:
-    """§4.4: C proves the stable checkpoint n; P holds one prepared certificate per number in (n, n + L]. `BadProof`."""
-    yield message_check(message, group)
+def view_change_checks(message: ViewChange, group: Group) -> Iterator[Check]:
+    """§4.4: C proves the stable checkpoint n; P holds one prepared certificate per number in (n, n + L]. `BadProof`.
+
+    L is the largest that any replica may have, not this one's: whoever has less would halt at an honest proof.
+    """
     if message.stable is not None:
         yield from checkpoint_certificate_checks(message.stable, group)
     previous = message.stable_seq
     for certificate in message.prepared:
         pre_prepare = certificate.pre_prepare
-        if not previous < pre_prepare.seq <= message.stable_seq + window:
+        if not previous < pre_prepare.seq <= message.stable_seq + MAX_WINDOW:
             raise BadProof("prepared certificates are not in ascending order between the watermarks")
         if pre_prepare.view >= message.view:
             raise BadProof("a prepared certificate of the new view itself, or a later one")
@@ -89,22 +97,18 @@ def view_change_checks(message: ViewChange, group: Group, window: int) -> Iterat
         yield from prepared_certificate_checks(certificate, group)
 
 
-def new_view_checks(message: NewView, group: Group, window: int) -> Iterator[Check]:
+def new_view_checks(message: NewView, group: Group) -> Iterator[Check]:
     """§4.4: V is a quorum's view changes for this view. Raises `BadProof`. O is recomputed in `view_change`."""
-    yield message_check(message, group)
     if message.replica != group.primary(message.view):
         raise BadProof("a NEW-VIEW that is not of its view's primary")
     _require_quorum([change.replica for change in message.view_changes], group, group.quorum)
     for change in message.view_changes:
         if change.view != message.view:
             raise BadProof("a view change for another view")
-        yield from view_change_checks(change, group, window)
-    if len(message.pre_prepares) > window:
-        raise BadProof("more pre-prepares in O than between the watermarks")
+        yield from view_change_checks(change, group)
     for pre_prepare in message.pre_prepares:
         if pre_prepare.replica != message.replica or pre_prepare.view != message.view:
             raise BadProof("a pre-prepare of another primary or view in O")
-        yield message_check(pre_prepare, group)
 
 
 def verify_checkpoint_certificate(certificate: CheckpointCertificate, group: Group, verifier: Verifier) -> None:
@@ -122,6 +126,30 @@ def make_checkpoint_certificate(votes: dict[ReplicaId, Checkpoint], group: Group
         block_hash=vote.block_hash,
         signatures=tuple((replica, votes[replica].signature) for replica in signers),
     )
+
+
+def largest_window(n: int) -> int:
+    """The largest L for which every NEW-VIEW of `n` replicas fits a frame: a quorum's proofs for L numbers each, and O.
+
+    From the encodings of the longest of each. A window that is larger would end with the first view change at full
+    load, for the transport drops what is too long.
+    """
+    group = Group(Digest(bytes(32)), tuple(PublicKey(i.to_bytes(32, "big")) for i in range(n)))
+    far, last = Seq(wire.MAX_NUMBER), group.replicas[-1]
+    votes = tuple((i, wire.UNSIGNED) for i in group.replicas[-group.quorum :])
+    stable = CheckpointCertificate(seq=far, block_hash=Digest(bytes(32)), signatures=votes)
+    view = View(wire.MAX_NUMBER)
+    bare = PrePrepare(view=view, seq=far, digest=Digest(bytes(32)), replica=last, signature=wire.UNSIGNED)
+    change = ViewChange(view=view, stable=stable, prepared=(), replica=last, signature=wire.UNSIGNED)
+    new_view = NewView(view=view, view_changes=(), pre_prepares=(), replica=last, signature=wire.UNSIGNED)
+    per_number = group.quorum * _inside(PreparedCertificate(pre_prepare=bare, prepares=votes[1:])) + _inside(bare)
+    always = _inside(new_view) + group.quorum * _inside(change)
+    return max(0, min(MAX_WINDOW, (wire.MAX_FRAME_BYTES - always) // per_number))
+
+
+def _inside(record: wire.Record) -> int:
+    """What a record takes at most inside another: its frame, the head before it, and longer heads of arrays in it."""
+    return len(wire.encode(record)) + 8
 
 
 def _require_quorum(signers: list[ReplicaId], group: Group, size: int) -> None:

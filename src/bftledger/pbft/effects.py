@@ -32,7 +32,8 @@ class Ignored(Enum):
     NOT_ASKED = "nobody asked for it"
     OWN = "of this replica itself"
     POOL_FULL = "too many transactions are pending"
-    SHARE_USED = "too many transactions of this sender are pending"
+    SHARE_USED = "too many transactions of this sender, or relayed by this replica, are pending"
+    ASKED_TOO_OFTEN = "its sender has had its answers"
     STALE_TIMER = "a timer of something that is over"
 
 

@@ -29,10 +29,11 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """These pending transactions need not be ordered: they are in the ledger already, or can never be.
+    """These pending transactions need not be ordered: they are in the ledger already, or not admissible.
 
-    A proposal may bring back what was executed long ago, and what expires unordered is passed on by nobody. Whoever
-    performs effects finds such transactions among those of a RELAY that it sends, and says so before any other event.
+    A proposal may bring back what was executed long ago, or bring what nobody may order; and what expires unordered is
+    passed on by nobody. No peer would take such a transaction, so whoever waited for it would wait alone. Whoever
+    performs effects finds them among those of a RELAY that it sends, and says so before any other event.
     """
 
     transactions: tuple[TxId, ...]
@@ -72,9 +73,7 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class InstallFailed:
-    """The blocks that `replica` sent do not prove what they claim."""
-
-    replica: ReplicaId
+    """The blocks that came do not prove what they claim."""
 
 
 @dataclass(frozen=True, slots=True)

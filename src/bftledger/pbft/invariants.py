@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from bftledger.base.ids import Seq, View
 from bftledger.pbft.messages import PreparedCertificate
-from bftledger.pbft.pool import Pool
+from bftledger.pbft.pool import CLIENTS, Pool
 from bftledger.pbft.state import Slot, State
 from bftledger.pbft.wire import NULL_PROPOSAL
 
@@ -38,7 +38,7 @@ def check(state: State, before: Past | None = None) -> None:
         assert slot.seq == seq, "a slot stands at its own sequence number"
         _check_slot(state, slot)
     check_pool(state.pool)
-    assert len(state.answered) <= state.group.n * (2 * state.settings.window + 2), "what was answered is bounded"
+    assert len(state.answered) <= state.group.n * (2 * state.settings.window + 3), "what was answered is bounded"
 
 
 def _check_progress(state: State, before: Past) -> None:
@@ -162,6 +162,12 @@ def check_pool(pool: Pool) -> None:
     assert pool.bytes == sum(len(tx.encoded) for tx in held), "the pool knows its size"
     assert pool.waiting_bytes == sum(len(tx.encoded) for tx in waiting), "the pool knows the size of what waits"
     assert {tx.id for tx in waiting} <= {tx.id for tx in held}, "what waits is pending"
-    shares = pool.shares()
-    assert sum(shares.values()) == len(held), "every pending transaction counts for its sender"
+    shares, rooms, origins = pool.shares(), pool.rooms(), pool.origins()
+    assert origins.keys() <= {tx.id for tx in held}, "only what is pending takes room"
+    for whose, room in rooms.items():
+        taken = [len(tx.encoded) for tx in held if origins.get(tx.id) == whose]
+        assert (room.count, room.bytes) == (len(taken), sum(taken)), "every room knows what is in it"
+        assert room.count <= max(room.max_count, 1), "no room holds more than it may"
+    assert sum(shares.values()) == rooms[CLIENTS].count, "every transaction of a client's counts for its sender"
     assert all(share > 0 for share in shares.values()), "senders without pending transactions are forgotten"
+    assert pool.passed_on() <= {tx.id for tx in held}, "what is passed on is pending"

@@ -1,18 +1,27 @@
-"""Pending transactions: what clients gave, and what proposals brought, until a block settles it.
+"""Pending transactions: what clients gave, what other replicas passed on, and what proposals brought, until a block
+settles them.
 
 In the order of arrival. `waiting` are those that no proposal of the current view contains; the primary proposes them
-first come, first served. Those that clients or relays bring are bounded in count, bytes and per sender, those that
-proposals bring by the watermarks.
+first come, first served. What clients bring is bounded in count, bytes and per sender; what each replica passes on has
+a room of its own, which neither clients nor other replicas can fill; what proposals bring is bounded by the watermarks.
+
+A backup passes on to the primary what waits here, the submissions of its own clients first, and never more at a time
+than half the room that it has there: so an honest primary takes all of it, however loaded it is.
 """
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Final, NamedTuple
 
-from bftledger.base.ids import PublicKey, TxId
+from bftledger.base.ids import PublicKey, ReplicaId, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.pbft.effects import Ignored
 from bftledger.pbft.settings import Settings
+
+CLIENTS: Final = ReplicaId(-1)
+"""Whose room a submitted transaction takes, as if all clients were one replica."""
 
 
 def batches(transactions: Iterable[Transaction], settings: Settings) -> Iterator[tuple[Transaction, ...]]:
@@ -29,16 +38,65 @@ def batches(transactions: Iterable[Transaction], settings: Settings) -> Iterator
         yield tuple(chosen)
 
 
-class Pool:
-    """The pending transactions of one replica."""
+class Moment(NamedTuple):
+    """A point in a replica's run: status ticks so far, and work of primaries so far (`suspicion.work`)."""
 
-    def __init__(self, settings: Settings) -> None:
+    tick: int
+    work: int
+
+
+START: Final = Moment(0, 0)
+
+
+@dataclass(slots=True)
+class Room:
+    """How much of what is bounded is here."""
+
+    max_count: int
+    max_bytes: int
+    count: int = 0
+    bytes: int = 0
+
+    def has_place_for(self, size: int) -> bool:
+        """Whether one more fits; a single one always does."""
+        return not self.count or (self.count < self.max_count and self.bytes + size <= self.max_bytes)
+
+    def add(self, size: int) -> None:
+        """One more of this size."""
+        self.count += 1
+        self.bytes += size
+
+    def remove(self, size: int) -> None:
+        """One less of this size."""
+        self.count -= 1
+        self.bytes -= size
+
+
+class Pool:
+    """The pending transactions of one replica of `n`."""
+
+    def __init__(self, settings: Settings, n: int) -> None:
         self._settings = settings
         self._pending: OrderedDict[TxId, Transaction] = OrderedDict()
         self._waiting: OrderedDict[TxId, Transaction] = OrderedDict()
         self._bytes = 0
         self._waiting_bytes = 0
         self._per_sender: Counter[PublicKey] = Counter()
+        share, share_bytes = settings.pool_count // (2 * n), settings.pool_bytes // (2 * n)
+        self._rooms = {ReplicaId(i): Room(share, share_bytes) for i in range(n)}
+        self._rooms[CLIENTS] = Room(settings.pool_count - (n - 1) * share, settings.pool_bytes - (n - 1) * share_bytes)
+        self._origins: dict[TxId, ReplicaId] = {}
+        """Whose room a transaction takes; those that proposals brought take nobody's."""
+        self._own: OrderedDict[TxId, Transaction] = OrderedDict()
+        self._others: OrderedDict[TxId, Transaction] = OrderedDict()
+        """What waits and was not passed on in this view: this replica's clients' submissions, and all else."""
+        self._passed: OrderedDict[TxId, Moment] = OrderedDict()
+        """What was passed on to the primary alone, and when."""
+        self._shared: OrderedDict[TxId, Moment] = OrderedDict()
+        """What others know as well, and since when it is with the primary."""
+        self._out = Room(share // 2, share_bytes // 2)
+        self._is_out: set[TxId] = set()
+        """What was passed on and still waits."""
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -67,40 +125,65 @@ class Pool:
         return self._waiting_bytes
 
     def shares(self) -> Mapping[PublicKey, int]:
-        """How many pending transactions each sender has."""
+        """How many of the clients' pending transactions each sender has."""
         return self._per_sender
 
-    def oldest(self) -> TxId | None:
+    def rooms(self) -> Mapping[ReplicaId, Room]:
+        """What clients (`CLIENTS`) and each replica's relays take."""
+        return self._rooms
+
+    def origins(self) -> Mapping[TxId, ReplicaId]:
+        """Whose room each transaction takes that takes any."""
+        return self._origins
+
+    def oldest(self) -> Transaction | None:
         """The pending transaction that has been here longest."""
-        return next(iter(self._pending), None)
+        return next(iter(self._pending.values()), None)
+
+    # ── in and out ──
 
     def admit(self, transaction: Transaction) -> Ignored | None:
         """Takes a client's transaction, or says why not."""
         if transaction.id in self._pending:
             return Ignored.DUPLICATE
-        if (
-            len(self._pending) >= self._settings.pool_count
-            or self._bytes + len(transaction.encoded) > self._settings.pool_bytes
-        ):
+        if not self._rooms[CLIENTS].has_place_for(len(transaction.encoded)):
             return Ignored.POOL_FULL
         if self._per_sender[transaction.sender] >= self._settings.pool_share:
             return Ignored.SHARE_USED
-        self._add(transaction)
-        self._waiting[transaction.id] = transaction
-        self._waiting_bytes += len(transaction.encoded)
+        self._per_sender[transaction.sender] += 1
+        self._take(transaction, CLIENTS)
+        self._own[transaction.id] = transaction
+        return None
+
+    def admit_relayed(self, transaction: Transaction, by: ReplicaId) -> Ignored | None:
+        """Takes what another replica passed on, or says why not."""
+        if transaction.id in self._pending:
+            return Ignored.DUPLICATE
+        if not self._rooms[by].has_place_for(len(transaction.encoded)):
+            return Ignored.SHARE_USED
+        self._take(transaction, by)
+        self._others[transaction.id] = transaction
         return None
 
     def mark_proposed(self, transactions: Iterable[Transaction]) -> None:
         """A proposal that was accepted contains these: they are pending, but wait no more."""
         for transaction in transactions:
             self._stop_waiting(transaction.id)
+            if self._origins.get(transaction.id) != CLIENTS:
+                self._make_room(transaction)
             if transaction.id not in self._pending:
                 self._add(transaction)
 
     def return_proposed(self) -> None:
-        """A view ended: all that is pending waits again, in the order of arrival."""
+        """A view ended: all that is pending waits again, in the order of arrival, and was passed on to nobody."""
         self._waiting = self._pending.copy()
         self._waiting_bytes = self._bytes
+        for queue in (self._own, self._others, self._passed, self._shared, self._is_out):
+            queue.clear()
+        self._out.count = self._out.bytes = 0
+        for transaction in self._pending.values():
+            queue = self._own if self._origins.get(transaction.id) == CLIENTS else self._others
+            queue[transaction.id] = transaction
 
     def settle(self, transactions: Iterable[TxId]) -> None:
         """A block settled these."""
@@ -108,18 +191,16 @@ class Pool:
             transaction = self._pending.pop(transaction_id, None)
             if transaction is not None:
                 self._stop_waiting(transaction_id)
+                self._make_room(transaction)
                 self._bytes -= len(transaction.encoded)
-                self._per_sender[transaction.sender] -= 1
-                if not self._per_sender[transaction.sender]:
-                    del self._per_sender[transaction.sender]
+                self._passed.pop(transaction_id, None)
+                self._shared.pop(transaction_id, None)
+
+    # ── what a primary proposes ──
 
     def batch(self) -> tuple[Transaction, ...]:
         """The transactions that a proposal made now would contain: the oldest waiting ones, within the bounds."""
         return next(batches(self._waiting.values(), self._settings), ())
-
-    def oldest_pending(self, count: int) -> tuple[Transaction, ...]:
-        """The `count` pending transactions that have been here longest, as far as one RELAY may hold them."""
-        return next(batches(islice(self._pending.values(), count), self._settings), ())
 
     def pending(self) -> tuple[Transaction, ...]:
         """All pending transactions, in the order of arrival."""
@@ -129,12 +210,88 @@ class Pool:
         """Those that no proposal of the current view contains, in the order of arrival."""
         return tuple(self._waiting.values())
 
+    # ── what a backup passes on ──
+
+    def pass_on(self, now: Moment) -> tuple[Transaction, ...]:
+        """What the primary should get next, as much as is certain to find room there."""
+        chosen: list[Transaction] = []
+        for transaction in chain(self._own.values(), self._others.values()):
+            if not self._out.has_place_for(len(transaction.encoded)):
+                break
+            chosen.append(transaction)
+            self._count_as_out(transaction)
+        for transaction in chosen:
+            if self._own.pop(transaction.id, None):
+                self._passed[transaction.id] = now
+            else:
+                del self._others[transaction.id]
+                self._shared[transaction.id] = now
+        return tuple(chosen)
+
+    def share_oldest(self, count: int, now: Moment) -> tuple[Transaction, ...]:
+        """The `count` that have been pending longest, as far as one RELAY may hold them, for all to know."""
+        return self._share(islice(self._pending.values(), count), now)
+
+    def share_passed(self, count: int, now: Moment) -> tuple[Transaction, ...]:
+        """Likewise the `count` that were passed on to the primary alone first."""
+        return self._share((self._pending[tx_id] for tx_id in islice(self._passed, count)), now)
+
+    def passed_on(self) -> set[TxId]:
+        """What this replica has passed on in this view, to the primary alone or to all."""
+        return {*self._passed, *self._shared}
+
+    def passed_first(self) -> Moment | None:
+        """Since when the primary has what was passed on to it alone first."""
+        return next(iter(self._passed.values()), None)
+
+    def shared_first(self) -> tuple[Transaction, Moment] | None:
+        """What the primary and the others have known longest, and since when."""
+        return next(((self._pending[tx_id], since) for tx_id, since in self._shared.items()), None)
+
+    def _share(self, transactions: Iterable[Transaction], now: Moment) -> tuple[Transaction, ...]:
+        shared = next(batches(transactions, self._settings), ())
+        for transaction in shared:
+            self._own.pop(transaction.id, None)
+            self._others.pop(transaction.id, None)
+            self._passed.pop(transaction.id, None)
+            if transaction.id in self._waiting and transaction.id not in self._is_out:
+                self._count_as_out(transaction)
+            self._shared.setdefault(transaction.id, now)
+        return shared
+
+    def _count_as_out(self, transaction: Transaction) -> None:
+        self._is_out.add(transaction.id)
+        self._out.add(len(transaction.encoded))
+
+    # ── the books ──
+
+    def _take(self, transaction: Transaction, origin: ReplicaId) -> None:
+        self._origins[transaction.id] = origin
+        self._rooms[origin].add(len(transaction.encoded))
+        self._add(transaction)
+        self._waiting[transaction.id] = transaction
+        self._waiting_bytes += len(transaction.encoded)
+
+    def _make_room(self, transaction: Transaction) -> None:
+        if transaction.id not in self._origins:
+            return
+        origin = self._origins.pop(transaction.id)
+        self._rooms[origin].remove(len(transaction.encoded))
+        if origin == CLIENTS:
+            self._per_sender[transaction.sender] -= 1
+            if not self._per_sender[transaction.sender]:
+                del self._per_sender[transaction.sender]
+
     def _stop_waiting(self, transaction_id: TxId) -> None:
         transaction = self._waiting.pop(transaction_id, None)
         if transaction is not None:
             self._waiting_bytes -= len(transaction.encoded)
+            self._own.pop(transaction_id, None)
+            self._others.pop(transaction_id, None)
+            if transaction_id in self._is_out:
+                self._is_out.remove(transaction_id)
+                self._out.remove(len(transaction.encoded))
 
     def _add(self, transaction: Transaction) -> None:
         self._pending[transaction.id] = transaction
         self._bytes += len(transaction.encoded)
-        self._per_sender[transaction.sender] += 1

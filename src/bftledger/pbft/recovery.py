@@ -32,7 +32,7 @@ def recover(
 ) -> None:
     """Puts a fresh `state` where its store says it was: `executed` is the newest block, `certificate` the newest."""
     state.executed, state.executed_hash, state.stable = executed, executed_hash, certificate
-    state.unheard = set(state.group.replicas) - {state.me}
+    state.unheard, state.cut_off = state.others, True
     kept = list(records)
     for record in kept:
         match record:

@@ -5,13 +5,13 @@ decided here. There is no clock, no chance and no I/O: the same events give the 
 """
 
 from collections.abc import Iterable
-from typing import Final, assert_never
+from typing import assert_never
 
 from bftledger.base.crypto import Signer
 from bftledger.base.group import Group
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, TxId, View
 from bftledger.base.transaction import Transaction
-from bftledger.pbft import checkpoint, normal, recovery, status, transfer, view_change, wire
+from bftledger.pbft import checkpoint, normal, recovery, status, suspicion, transfer, view_change, wire
 from bftledger.pbft.effects import (
     Broadcast,
     Effect,
@@ -19,9 +19,6 @@ from bftledger.pbft.effects import (
     Ignored,
     Persist,
     Refuse,
-    Send,
-    StartTimer,
-    StopTimer,
 )
 from bftledger.pbft.events import (
     BlocksRead,
@@ -52,13 +49,10 @@ from bftledger.pbft.messages import (
     Status,
     ViewChange,
 )
-from bftledger.pbft.pool import Pool, batches
+from bftledger.pbft.pool import Pool
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.state import State
 from bftledger.pbft.timers import BatchTimer, NewViewTimer, RequestTimer, StatusTimer, Timer
-
-RELAYED: Final = 64
-"""So many of the oldest pending transactions are passed on when the oldest is not ordered in time."""
 
 
 class Replica:
@@ -71,9 +65,8 @@ class Replica:
         self, me: ReplicaId, group: Group, signer: Signer, settings: Settings, *, genesis_block: Digest
     ) -> None:
         assert group.keys[me] == signer.public_key, "the signer is not this replica's"
-        self.state = State(
-            me=me, group=group, settings=settings, signer=signer, pool=Pool(settings), executed_hash=genesis_block
-        )
+        pool = Pool(settings, group.n)
+        self.state = State(me=me, group=group, settings=settings, signer=signer, pool=pool, executed_hash=genesis_block)
 
     def recover(
         self,
@@ -130,7 +123,9 @@ class Replica:
         effects += normal.deliver(self.state)
         effects += normal.propose(self.state, now)
         effects += transfer.follow(self.state)
-        effects += self._watch_oldest()
+        if not isinstance(event, Withdrawn):  # else a pool full of such would be passed on and withdrawn in one go
+            effects += suspicion.pass_on(self.state)
+        effects += suspicion.watch_oldest(self.state)
         effects += status.hasten(self.state)
         return tuple(effects)
 
@@ -138,7 +133,7 @@ class Replica:
         state = self.state
         match event:
             case Received(message):
-                self._hear(message.replica)
+                self._hear(message)
                 return self.refusal(message) or self._on_message(message, now)
             case Submitted(transactions):
                 return self._on_submitted(transactions)
@@ -146,12 +141,12 @@ class Replica:
                 state.pool.settle(transactions)
                 return []
             case TimerFired(timer):
-                return self._on_timer(timer)
+                return self._on_timer(timer, now)
             case Delivered(seq, block_hash, transactions):
                 return self._on_delivered(seq, block_hash, transactions)
             case Installed():
                 return self._on_installed(event)
-            case InstallFailed(_):
+            case InstallFailed():
                 return transfer.fetch_blocks(state)
             case BlocksRead():
                 return transfer.on_blocks_read(state, event)
@@ -179,7 +174,7 @@ class Replica:
                 return status.on_status(state, message)
             case Relay():
                 for tx in message.transactions:
-                    state.pool.admit(tx)
+                    state.pool.admit_relayed(tx, message.replica)
                 return []
             case Stable():
                 return checkpoint.adopt(state, message.certificate)
@@ -196,29 +191,23 @@ class Replica:
             case _:
                 assert_never(message)
 
-    def _hear(self, replica: ReplicaId) -> None:
-        """After a restart the primary has the whole time from when a quorum is there again.
+    def _hear(self, message: Message) -> None:
+        """After a restart, and after a time alone, the primary has the whole time from when a quorum is there again.
 
         Who accused it before would leave its view alone, and be of no use there until the others leave it, too.
         """
-        was_alone = self.state.alone
-        self.state.unheard.discard(replica)
-        if was_alone and not self.state.alone:
-            self.state.watched = None
+        state = self.state
+        if isinstance(message, NewView):
+            return  # anyone may have passed it on
+        state.unheard.discard(message.replica)
+        if state.cut_off and not state.alone:
+            state.cut_off, state.watched = False, None
 
     # ── what each event leads to ──
 
     def _on_submitted(self, transactions: tuple[Transaction, ...]) -> list[Effect]:
-        """§4.2: a client's request goes to the primary; a backup that got it passes it on."""
-        state = self.state
-        found = [(tx, state.pool.admit(tx)) for tx in transactions]
-        effects: list[Effect] = [
-            Refuse(tx.id, reason) for tx, reason in found if reason in (Ignored.POOL_FULL, Ignored.SHARE_USED)
-        ]
-        if state.active and not state.is_primary:
-            admitted = (tx for tx, reason in found if reason is None)
-            effects += [Send(state.primary, self._relay(batch)) for batch in batches(admitted, state.settings)]
-        return effects
+        found = [(tx, self.state.pool.admit(tx)) for tx in transactions]
+        return [Refuse(tx.id, reason) for tx, reason in found if reason in (Ignored.POOL_FULL, Ignored.SHARE_USED)]
 
     def _on_pre_prepare(self, message: PrePrepare, now: Millis) -> list[Effect] | Ignored:
         state = self.state
@@ -237,18 +226,19 @@ class Replica:
         state.delivering = False
         slot = state.slots[seq]
         state.pool.settle(transactions)
-        if transactions and slot.pre_prepare and slot.pre_prepare.view == state.view:
-            state.failed_views = 0
+        if slot.pre_prepare and slot.pre_prepare.proposal:
+            suspicion.on_work(state, suspicion.work(slot.pre_prepare.proposal, state.settings))
+            if transactions:
+                state.failed_views = 0
         return checkpoint.on_executed(state, seq, block_hash)
 
     def _on_installed(self, event: Installed) -> list[Effect]:
         state = self.state
-        assert state.fetch is not None
         state.pool.settle(event.transactions)
         effects: list[Effect] = [Persist(event.certificate)]
         effects += checkpoint.adopt(state, event.certificate)
         effects += checkpoint.on_executed(state, event.seq, event.block_hash)
-        return effects + transfer.after_install(state, state.fetch.peer)
+        return effects + transfer.after_install(state)
 
     def _on_view_change(self, message: ViewChange) -> list[Effect]:
         effects = view_change.on_view_change(self.state, message)
@@ -288,11 +278,14 @@ class Replica:
 
     # ── timers ──
 
-    def _on_timer(self, timer: Timer) -> list[Effect] | Ignored:
+    def _on_timer(self, timer: Timer, now: Millis) -> list[Effect] | Ignored:
         state = self.state
         match timer:
             case StatusTimer():
-                return status.on_tick(state)
+                effects = status.on_tick(state)
+                if suspicion.is_slow(state, now):
+                    return effects + self._leave_for(View(state.view + 1))
+                return effects + suspicion.share_overdue(state)
             case BatchTimer(view):
                 if view != state.view:
                     return Ignored.STALE_TIMER
@@ -305,37 +298,9 @@ class Replica:
             case RequestTimer(view, subject, relayed):
                 if state.watched != (view, subject):
                     return Ignored.STALE_TIMER
-                if relayed and state.active and not (state.is_primary or state.lagging or state.alone):
+                if relayed and suspicion.is_stalled(state, now):
                     return self._leave_for(View(view + 1))
-                oldest = state.pool.oldest_pending(RELAYED)
-                effects: list[Effect] = [Broadcast(self._relay(oldest))] if oldest else []
-                effects.append(StartTimer(RequestTimer(view, subject, relayed=True), self._half_timeout()))
-                return effects
+                state.cut_off = state.cut_off or (relayed and state.alone)
+                return suspicion.go_on_watching(state, timer)
             case _:
                 assert_never(timer)
-
-    def _watch_oldest(self) -> list[Effect]:
-        """§4.4: a backup's timer runs while it waits for a request; here always for the *oldest*.
-
-        It starts anew only when that one is settled, so ordering everybody else's does not excuse a censor. It runs
-        also where it accuses nobody, at the primary, while no view is active, and while this replica lags or is alone:
-        there it only makes others watch what would otherwise be known to this replica alone. And it runs when nothing
-        is pending but a block has no certificate: those who have yet to execute it may lack what only a new view gives
-        them.
-        """
-        state = self.state
-        subject = state.waits_longest
-        watched = None if subject is None else (state.view, subject)
-        if watched == state.watched:
-            return []
-        state.watched = watched
-        if subject is None:
-            return [StopTimer(RequestTimer)]
-        return [StartTimer(RequestTimer(state.view, subject, relayed=False), self._half_timeout())]
-
-    def _half_timeout(self) -> Millis:
-        return Millis(self.state.suspicion_timeout() // 2)
-
-    def _relay(self, transactions: tuple[Transaction, ...]) -> Relay:
-        """Passes these on, to the primary to be ordered or to all to watch it with this replica."""
-        return self.state.sign(Relay(transactions=transactions, replica=self.state.me, signature=wire.UNSIGNED))

@@ -3,8 +3,15 @@
 from dataclasses import dataclass
 from typing import Final
 
-from bftledger.base import cbor
 from bftledger.base.ids import Millis
+
+MAX_WINDOW: Final = 1024
+MAX_BATCH_COUNT: Final = 4096
+MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
+"""What `window`, `batch_count` and `batch_bytes` may be at most, and what every replica takes from any other.
+
+What a message may hold must not depend on the settings of who reads it: those may have been changed since it was
+signed, and proofs that some refuse and others rely on would halt the group."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +56,3 @@ class Settings:
 
     pool_share: int = 2_500
     """At most so many of them are of one sender."""
-
-
-ANY_SETTINGS: Final = Settings(window=1 << 62, batch_count=cbor.MAX_ITEMS, batch_bytes=cbor.MAX_BYTES)
-"""For whoever asks what is authentic, however the replica that made it was configured: recall and audit."""

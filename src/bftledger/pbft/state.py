@@ -21,7 +21,7 @@ from bftledger.pbft.messages import (
     Proposal,
     ViewChange,
 )
-from bftledger.pbft.pool import Pool
+from bftledger.pbft.pool import START, Moment, Pool
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import suspicion_timeout
 
@@ -105,8 +105,20 @@ class State:
 
     watched: tuple[View, TxId | Seq] | None = None
     """The view, and the transaction or block, that the request timer runs for."""
+    tick: int = 0
+    """How often the status timer ran out."""
+    work: int = 0
+    """What primaries had decided in their views, in thousandths of a full batch (`suspicion.work`)."""
+    work_at_watch: int = 0
+    """What `work` was when the request timer's subject became the oldest."""
+    work_at_start: int = 0
+    """What `work` was when the time began that the request timer measures."""
+    batch_done: Moment = START
+    """When a primary had last ordered the whole of one batch."""
     unheard: set[ReplicaId] = field(default_factory=set)
-    """Whom this replica has not heard since its restart."""
+    """Whom this replica has not heard since its restart, or since the request timer started for its subject."""
+    cut_off: bool = False
+    """Too few were heard for as long as the request timer runs, or since the restart, and a quorum was not since."""
     fetch: Fetch | None = None
     stable_at_tick: Seq = Seq(0)
     executed_at_tick: Seq = Seq(0)
@@ -141,20 +153,30 @@ class State:
         return self.active and self.primary == self.me
 
     @property
+    def others(self) -> set[ReplicaId]:
+        """All replicas but this one."""
+        return set(self.group.replicas) - {self.me}
+
+    @property
+    def moment(self) -> Moment:
+        """This point in the replica's run."""
+        return Moment(self.tick, self.work)
+
+    @property
     def lagging(self) -> bool:
         """Whether a block is known to be final that has not been executed here."""
         return self.low > self.executed
 
     @property
     def alone(self) -> bool:
-        """Whether too few were heard since the restart to decide anything with this replica."""
+        """Whether too few were heard, since the request timer started, to decide anything with this replica."""
         return len(self.unheard) > self.group.n - self.group.quorum
 
     @property
     def waits_longest(self) -> TxId | Seq | None:
         """The oldest pending transaction; if there is none, the first executed block that no quorum has certified."""
         if (oldest := self.pool.oldest()) is not None:
-            return oldest
+            return oldest.id
         return Seq(self.low + 1) if self.executed > self.low else None
 
     def slot(self, seq: Seq) -> Slot:
@@ -174,10 +196,10 @@ class State:
         for seq in [seq for seq in self.slots if seq <= settled]:
             del self.slots[seq]
 
-    def may_answer(self, peer: ReplicaId, what: object) -> bool:
-        """Whether to send `peer` something large again; counts it. A peer that keeps asking costs only so much."""
+    def may_answer(self, peer: ReplicaId, what: object, times: int = 1) -> bool:
+        """Whether to send `peer` something large, again; counts it. A peer that keeps asking costs only so much."""
         self.answered[peer, what] += 1
-        return self.answered[peer, what] <= self.answers_per_tick
+        return self.answered[peer, what] <= times * self.answers_per_tick
 
     def remember(self, slot: Slot, proposal: Proposal) -> None:
         """Keeps what a digest stands for until the slot is settled; of at most n views' primaries."""

@@ -42,6 +42,7 @@ def hasten(state: State) -> list[Effect]:
 
 def on_tick(state: State) -> list[Effect]:
     """Says what is here and what lacks, and asks again for what did not come."""
+    state.tick += 1
     state.idle = not is_unfinished(state)
     effects: list[Effect] = [Broadcast(state.sign(describe(state))), StartTimer(StatusTimer(), interval(state))]
     if state.active:

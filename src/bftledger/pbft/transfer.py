@@ -1,15 +1,21 @@
 """Getting what is missing: proposals by their digest, and blocks with their certificate (OSDI'99 §4.6, TOCS'02 §6.2).
 
 Nothing fetched is believed without proof: a proposal must have the digest that a new view assigned, blocks must be
-linked by their hashes to a block that a quorum certified. One peer is asked at a time, and the next when it is silent.
+linked by their hashes to a block that a quorum certified. One peer is asked at a time, the next after each answer or
+when it is silent: a slow one costs its turns, no more.
 """
 
-from bftledger.base.ids import ReplicaId, Seq
+from typing import Final
+
+from bftledger.base.ids import Seq
 from bftledger.pbft import wire
 from bftledger.pbft.effects import Broadcast, Effect, Ignored, Install, ReadBlocks, Send
 from bftledger.pbft.events import BlocksRead
 from bftledger.pbft.messages import Blocks, FetchBlocks, FetchProposal, PrePrepare, Proposal, Proposed
 from bftledger.pbft.state import Fetch, State
+
+BLOCKS_PER_TICK: Final = 16
+"""A peer gets so many answers with blocks between two ticks of the shorter interval: enough to catch up quickly."""
 
 # ── proposals ──
 
@@ -57,13 +63,12 @@ def proposed_refusal(state: State, message: Proposed) -> Ignored | None:
 # ── blocks ──
 
 
-def fetch_blocks(state: State, peer: ReplicaId | None = None) -> list[Effect]:
-    """Asks `peer`, or a signer of the certificate other than the one asked last, for the next blocks."""
+def fetch_blocks(state: State) -> list[Effect]:
+    """Asks a signer of the certificate, the next after the one asked last, for the next blocks."""
     assert state.stable is not None
     signers = [i for i, _ in state.stable.signatures if i != state.me]
-    if peer is None:
-        last = state.fetch.peer if state.fetch else state.me
-        peer = min(signers, key=lambda i: (i - last - 1) % state.group.n)
+    last = state.fetch.peer if state.fetch else state.me
+    peer = min(signers, key=lambda i: (i - last - 1) % state.group.n)
     first = Seq(state.executed + 1)
     state.fetch = Fetch(peer, first)
     return [Send(peer, state.sign(FetchBlocks(first=first, replica=state.me, signature=wire.UNSIGNED)))]
@@ -78,9 +83,11 @@ def follow(state: State) -> list[Effect]:
 
 
 def on_fetch_blocks(state: State, message: FetchBlocks) -> list[Effect] | Ignored:
-    """Reads what a lagging peer asks for; nothing if this replica is not further itself."""
+    """Reads what a lagging peer asks for, a bounded number of times; nothing if this replica is not further itself."""
     if not 1 <= message.first <= min(state.executed, state.low):
         return Ignored.NOT_NEEDED
+    if not state.may_answer(message.replica, FetchBlocks, BLOCKS_PER_TICK):
+        return Ignored.ASKED_TOO_OFTEN
     return [ReadBlocks(message.replica, message.first)]
 
 
@@ -110,9 +117,9 @@ def on_blocks(state: State, message: Blocks) -> list[Effect]:
     return [Install(message)]
 
 
-def after_install(state: State, peer: ReplicaId) -> list[Effect]:
-    """Asks the same peer for more while there is more to have."""
+def after_install(state: State) -> list[Effect]:
+    """Asks the next peer for more while there is more to have."""
     if state.lagging:
-        return fetch_blocks(state, peer)
+        return fetch_blocks(state)
     state.fetch = None
     return []

@@ -6,18 +6,22 @@ SHA-256 under the tag "message/KIND" of the genesis hash and the encoded fields:
 type is never valid for another. Messages inside messages are frames as byte strings; votes inside certificates are
 (replica, signature) pairs, because all else in them is the same.
 
-`decode` checks form only. Bytes become believable in `authenticate`.
+A frame is read in two stages, so that nobody makes a replica work who has not signed for it. `open_frame` reads the
+outline: the fields by themselves, and what has been signed as it stands there. `Sealed.unpack` decodes what is inside,
+each message there only after it has been vouched for. Both check form only. Bytes become believable in `authenticate`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from dataclasses import replace
+from typing import Any, Final, TypeVar, cast
 
 from bftledger.base import cbor, transaction
-from bftledger.base.crypto import DIGEST_BYTES, SIGNATURE_BYTES, Signer, tagged_hash
-from bftledger.base.errors import Malformed
-from bftledger.base.ids import Digest, Millis, ReplicaId, Signature
+from bftledger.base.crypto import SIGNATURE_BYTES, Signer, tagged_hash
+from bftledger.base.errors import BadProof, Malformed
+from bftledger.base.ids import Digest, Millis, Signature
 from bftledger.base.transaction import MAX_MILLIS, Transaction
+from bftledger.pbft import fields
+from bftledger.pbft.fields import DIGEST, FLAG, MASK, NUMBER, OCTETS, REPLICA, VOTES, Field, Kind, Reading, Vouch, many
 from bftledger.pbft.messages import (
     Blocks,
     Checkpoint,
@@ -33,19 +37,24 @@ from bftledger.pbft.messages import (
     Proposal,
     Proposed,
     Relay,
-    SlotStatus,
     Stable,
     Status,
     ViewChange,
 )
+from bftledger.pbft.settings import MAX_BATCH_BYTES, MAX_BATCH_COUNT, MAX_WINDOW
 
 MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
 """No frame between replicas is longer; the transport refuses longer ones unread."""
 
-MAX_NUMBER: Final = (1 << 63) - 1
-"""Views and sequence numbers stay below this, so that every store can hold them."""
+MAX_PROPOSAL_BYTES: Final = MAX_BATCH_BYTES + 16 * (1 + MAX_BATCH_COUNT)
+"""No encoded proposal is longer: the transactions, and what holds them together."""
 
-MAX_REPLICAS: Final = 256
+MAX_BLOCKS: Final = 256
+MAX_HEADERS: Final = 8_192
+"""At most so many blocks and headers come in one answer; far fewer do, as the frame is bounded, too."""
+
+MAX_NUMBER: Final = fields.MAX_NUMBER
+MAX_REPLICAS: Final = fields.MAX_REPLICAS
 UNSIGNED: Final = Signature(bytes(SIGNATURE_BYTES))
 """Stands where a signature will be, in a message about to be signed."""
 
@@ -53,194 +62,131 @@ Record = Message | PreparedCertificate | CheckpointCertificate
 """What has a frame of its own: each message, and the certificates that a store keeps by themselves."""
 
 
-# ── fields: CBOR values in and out ───────────────────────────────────────────────────────────────────────────────
+# ── kinds ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
-    """How one type of field becomes a CBOR value and back; `unpack` raises `Malformed`."""
-
-    pack: Callable[[Any], Any]
-    unpack: Callable[[Any, Digest], Any]
-
-
-def _number(limit: int) -> _Field:
-    def unpack(value: Any, _: Digest) -> int:
-        if type(value) is not int or not 0 <= value <= limit:
-            raise Malformed("a number is out of its range")
-        return value
-
-    return _Field(lambda value: value, unpack)
-
-
-def _fixed(length: int) -> _Field:
-    def unpack(value: Any, _: Digest) -> bytes:
-        if type(value) is not bytes or len(value) != length:
-            raise Malformed(f"a byte string does not have its {length} bytes")
-        return value
-
-    return _Field(lambda value: value, unpack)
-
-
-def _unpack_bool(value: Any, _: Digest) -> bool:
-    if type(value) is not bool:
-        raise Malformed("a flag is neither true nor false")
-    return value
-
-
-def _unpack_bytes(value: Any, _: Digest) -> bytes:
-    if type(value) is not bytes:
-        raise Malformed("a byte string was expected")
-    return value
-
-
-def _many(item: _Field) -> _Field:
-    def unpack(value: Any, genesis_hash: Digest) -> tuple[Any, ...]:
-        if type(value) is not list:
-            raise Malformed("an array was expected")
-        return tuple([item.unpack(element, genesis_hash) for element in value])
-
-    return _Field(lambda values: [item.pack(value) for value in values], unpack)
-
-
-def _optional(item: _Field) -> _Field:
-    return _Field(
-        lambda value: None if value is None else item.pack(value),
-        lambda value, genesis_hash: None if value is None else item.unpack(value, genesis_hash),
-    )
-
-
-def _embedded(kind: type) -> _Field:
+def _embedded(cls: type) -> Field:
     """A message or certificate inside another: its frame as a byte string."""
 
-    def unpack(value: Any, genesis_hash: Digest) -> Any:
-        message = _decode(_unpack_bytes(value, genesis_hash), genesis_hash, kind)
-        if isinstance(message, PrePrepare) and message.proposal is not None:
-            raise Malformed("a proposal where only its digest belongs")
-        return message
+    def unpack(value: Any, reading: Reading) -> Any:
+        if cls in _UNSIGNED_KINDS:
+            return _decode_certificate(fields.octets(value), cls, reading)
+        return _unpack_vouched(open_frame(fields.octets(value), reading.genesis_hash, cls), reading)
 
     def pack(value: Any) -> bytes:
         return encode(replace(value, proposal=None) if isinstance(value, PrePrepare) else value)
 
-    return _Field(pack, unpack)
+    return Field(pack, unpack)
 
 
-def _unpack_transaction(value: Any, genesis_hash: Digest) -> Transaction:
-    return transaction.decode(_unpack_bytes(value, genesis_hash), genesis_hash)
+def _unpack_vouched(sealed: "Sealed", reading: Reading) -> Message:
+    if sealed.has_proposal:
+        raise Malformed("a proposal where only its digest belongs")
+    reading.vouch(sealed.outline, sealed.signing_digest)
+    return sealed.unpack(reading.vouch)
 
 
-def _unpack_votes(value: Any, _: Digest) -> tuple[tuple[ReplicaId, Signature], ...]:
-    """(replica, signature) pairs in strictly ascending order: nobody is counted twice."""
-    if type(value) is not list:
-        raise Malformed("an array was expected")
-    previous = -1
-    for pair in value:
-        if type(pair) is not list or len(pair) != 2:
-            raise Malformed("a vote is a replica and a signature")
-        replica, signature = pair
-        if type(replica) is not int or not previous < replica < MAX_REPLICAS:
-            raise Malformed("the signers are not in ascending order")
-        if type(signature) is not bytes or len(signature) != SIGNATURE_BYTES:
-            raise Malformed(f"a signature has {SIGNATURE_BYTES} bytes")
-        previous = replica
-    return tuple([(ReplicaId(replica), Signature(signature)) for replica, signature in value])
+def _unpack_view_changes(value: Any, reading: Reading) -> tuple[ViewChange, ...]:
+    """In strictly ascending order of their senders, so that nobody makes others read the same ones many times."""
+    found: list[ViewChange] = []
+    for frame in fields.array(value, MAX_REPLICAS):
+        sealed = open_frame(fields.octets(frame), reading.genesis_hash, ViewChange)
+        if found and sealed.outline.replica <= found[-1].replica:
+            raise Malformed("the view changes are not in ascending order of their senders")
+        found.append(cast(ViewChange, _unpack_vouched(sealed, reading)))
+    return tuple(found)
 
 
-_SLOT_STATUS_FIELDS: Final = ("seq", "has_pre_prepare", "prepares", "commits", "checkpoints")
+def _unpack_transaction(value: Any, reading: Reading) -> Transaction:
+    return transaction.decode(fields.octets(value), reading.genesis_hash)
 
 
-def _pack_slot(slot: SlotStatus) -> list[Any]:
-    return [slot.seq, slot.has_pre_prepare, *map(_MASK.pack, (slot.prepares, slot.commits, slot.checkpoints))]
+def _announced(raw: memoryview) -> Proposal:
+    """A proposal by its digest, not decoded yet."""
+    return Proposal(time=Millis(0), transactions=(), encoded=b"", digest=_proposal_digest(cbor.content(raw)))
 
 
-def _unpack_slot(value: Any, genesis_hash: Digest) -> SlotStatus:
-    if type(value) is not list or len(value) != len(_SLOT_STATUS_FIELDS):
-        raise Malformed("a slot's status has five fields")
-    fields = (_NUMBER, _FLAG, _MASK, _MASK, _MASK)
-    values = [field.unpack(item, genesis_hash) for field, item in zip(fields, value, strict=True)]
-    return SlotStatus(**dict(zip(_SLOT_STATUS_FIELDS, values, strict=True)))
-
-
-def _unpack_mask(value: Any, _: Digest) -> int:
-    if type(value) is not bytes or len(value) > MAX_REPLICAS // 8 or value[:1] == b"\0":
-        raise Malformed("a set of replicas is not in its shortest form")
-    return int.from_bytes(value, "big")
-
-
-_NUMBER = _number(MAX_NUMBER)
-_REPLICA = _number(MAX_REPLICAS - 1)
-_DIGEST = _fixed(DIGEST_BYTES)
-_FLAG = _Field(lambda value: value, _unpack_bool)
-_MASK = _Field(lambda mask: mask.to_bytes((mask.bit_length() + 7) // 8, "big"), _unpack_mask)
-_VOTES = _Field(lambda votes: [list(vote) for vote in votes], _unpack_votes)
-_TRANSACTION = _Field(lambda tx: tx.encoded, _unpack_transaction)
-_PROPOSAL = _Field(
+_NONE: Final = memoryview(cbor.encode([]))
+_TRANSACTION = Field(lambda tx: tx.encoded, _unpack_transaction)
+_PROPOSAL = Field(
     lambda proposal: proposal.encoded,
-    lambda value, genesis_hash: decode_proposal(_unpack_bytes(value, genesis_hash), genesis_hash),
+    lambda value, reading: decode_proposal(fields.octets(value), reading.genesis_hash),
+    _announced,
 )
-_OPAQUE = _Field(lambda value: value, _unpack_bytes)
 _CERTIFICATE = _embedded(CheckpointCertificate)
+_VIEW_CHANGES = replace(many(_embedded(ViewChange), MAX_REPLICAS), unpack=_unpack_view_changes)
+_HEADERS = many(OCTETS, MAX_HEADERS)
+_BLOCKS = replace(many(OCTETS, MAX_BLOCKS), outline=lambda raw: () if raw == _NONE else (b"",))
 
-_VOTE = {"view": _NUMBER, "seq": _NUMBER, "digest": _DIGEST, "replica": _REPLICA}
+_VOTE = {"view": NUMBER, "seq": NUMBER, "digest": DIGEST, "replica": REPLICA}
 
-_KINDS: Final[dict[type, tuple[int, str, dict[str, _Field]]]] = {
-    PrePrepare: (1, "PRE-PREPARE", _VOTE),
-    Prepare: (2, "PREPARE", _VOTE),
-    Commit: (3, "COMMIT", _VOTE),
-    Checkpoint: (4, "CHECKPOINT", {"seq": _NUMBER, "block_hash": _DIGEST, "replica": _REPLICA}),
-    ViewChange: (
+
+_SMALL: Final = 512
+_CERTIFICATE_BYTES: Final = _SMALL + 80 * MAX_REPLICAS
+_BATCH_FRAME_BYTES: Final = _SMALL + MAX_PROPOSAL_BYTES
+
+_KINDS: Final[dict[type, Kind]] = {
+    PrePrepare: Kind(1, "PRE-PREPARE", _BATCH_FRAME_BYTES, _VOTE),
+    Prepare: Kind(2, "PREPARE", _SMALL, _VOTE),
+    Commit: Kind(3, "COMMIT", _SMALL, _VOTE),
+    Checkpoint: Kind(4, "CHECKPOINT", _SMALL, {"seq": NUMBER, "block_hash": DIGEST, "replica": REPLICA}),
+    ViewChange: Kind(
         5,
         "VIEW-CHANGE",
+        MAX_FRAME_BYTES,
         {
-            "view": _NUMBER,
-            "stable": _optional(_CERTIFICATE),
-            "prepared": _many(_embedded(PreparedCertificate)),
-            "replica": _REPLICA,
+            "view": NUMBER,
+            "stable": fields.optional(_CERTIFICATE),
+            "prepared": many(_embedded(PreparedCertificate), MAX_WINDOW),
+            "replica": REPLICA,
         },
     ),
-    NewView: (
+    NewView: Kind(
         6,
         "NEW-VIEW",
+        MAX_FRAME_BYTES,
         {
-            "view": _NUMBER,
-            "view_changes": _many(_embedded(ViewChange)),
-            "pre_prepares": _many(_embedded(PrePrepare)),
-            "replica": _REPLICA,
+            "view": NUMBER,
+            "view_changes": _VIEW_CHANGES,
+            "pre_prepares": many(_embedded(PrePrepare), MAX_WINDOW),
+            "replica": REPLICA,
         },
     ),
-    Status: (
+    Status: Kind(
         7,
         "STATUS",
+        _SMALL + 128 * MAX_WINDOW,
         {
-            "view": _NUMBER,
-            "active": _FLAG,
-            "stable": _NUMBER,
-            "executed": _NUMBER,
-            "slots": _many(_Field(_pack_slot, _unpack_slot)),
-            "view_changes": _MASK,
-            "replica": _REPLICA,
+            "view": NUMBER,
+            "active": FLAG,
+            "stable": NUMBER,
+            "executed": NUMBER,
+            "slots": many(fields.SLOT_STATUS, MAX_WINDOW),
+            "view_changes": MASK,
+            "replica": REPLICA,
         },
     ),
-    Relay: (8, "RELAY", {"transactions": _many(_TRANSACTION), "replica": _REPLICA}),
-    Stable: (9, "STABLE", {"certificate": _CERTIFICATE, "replica": _REPLICA}),
-    FetchProposal: (10, "FETCH-PROPOSAL", {"seq": _NUMBER, "digest": _DIGEST, "replica": _REPLICA}),
-    Proposed: (11, "PROPOSED", {"seq": _NUMBER, "proposal": _PROPOSAL, "replica": _REPLICA}),
-    FetchBlocks: (12, "FETCH-BLOCKS", {"first": _NUMBER, "replica": _REPLICA}),
-    Blocks: (
+    Relay: Kind(
+        8, "RELAY", _BATCH_FRAME_BYTES, {"transactions": many(_TRANSACTION, MAX_BATCH_COUNT), "replica": REPLICA}
+    ),
+    Stable: Kind(9, "STABLE", _SMALL + _CERTIFICATE_BYTES, {"certificate": _CERTIFICATE, "replica": REPLICA}),
+    FetchProposal: Kind(10, "FETCH-PROPOSAL", _SMALL, {"seq": NUMBER, "digest": DIGEST, "replica": REPLICA}),
+    Proposed: Kind(11, "PROPOSED", _BATCH_FRAME_BYTES, {"seq": NUMBER, "proposal": _PROPOSAL, "replica": REPLICA}),
+    FetchBlocks: Kind(12, "FETCH-BLOCKS", _SMALL, {"first": NUMBER, "replica": REPLICA}),
+    Blocks: Kind(
         13,
         "BLOCKS",
-        {
-            "first": _NUMBER,
-            "blocks": _many(_OPAQUE),
-            "headers": _many(_OPAQUE),
-            "certificate": _CERTIFICATE,
-            "replica": _REPLICA,
-        },
+        MAX_FRAME_BYTES,
+        {"first": NUMBER, "blocks": _BLOCKS, "headers": _HEADERS, "certificate": _CERTIFICATE, "replica": REPLICA},
     ),
-    PreparedCertificate: (32, "PREPARED", {"pre_prepare": _embedded(PrePrepare), "prepares": _VOTES}),
-    CheckpointCertificate: (33, "CERTIFICATE", {"seq": _NUMBER, "block_hash": _DIGEST, "signatures": _VOTES}),
+    PreparedCertificate: Kind(
+        32, "PREPARED", _SMALL + _CERTIFICATE_BYTES, {"pre_prepare": _embedded(PrePrepare), "prepares": VOTES}
+    ),
+    CheckpointCertificate: Kind(
+        33, "CERTIFICATE", _CERTIFICATE_BYTES, {"seq": NUMBER, "block_hash": DIGEST, "signatures": VOTES}
+    ),
 }
-_BY_NUMBER: Final = {number: (cls, fields) for cls, (number, _, fields) in _KINDS.items()}
+_BY_NUMBER: Final = {kind.number: cls for cls, kind in _KINDS.items()}
 _UNSIGNED_KINDS: Final = (PreparedCertificate, CheckpointCertificate)
 
 
@@ -249,7 +195,7 @@ _UNSIGNED_KINDS: Final = (PreparedCertificate, CheckpointCertificate)
 
 def encode(record: Record) -> bytes:
     """The frame of a message or certificate: its one encoding."""
-    number = _KINDS[type(record)][0]
+    number = _KINDS[type(record)].number
     if isinstance(record, _UNSIGNED_KINDS):
         return cbor.encode_known([number, _pack_fields(record)])
     frame = [number, _pack_fields(record), record.signature]
@@ -259,45 +205,140 @@ def encode(record: Record) -> bytes:
 
 
 def decode(frame: bytes, genesis_hash: Digest) -> Record:
-    """The message or certificate whose one encoding is `frame`, its signatures unchecked.
+    """The message or certificate whose one encoding is `frame`, no signature checked.
 
     Raises `Malformed`. `genesis_hash` is needed for the digests of the transactions inside.
     """
-    return _decode(frame, genesis_hash, None)
+    if is_certificate(frame):
+        return decode_certificate(frame, genesis_hash, _believe)
+    return open_frame(frame, genesis_hash).unpack(_believe)
 
 
-def _decode(frame: bytes, genesis_hash: Digest, expected: type | None) -> Record:
-    match cbor.decode(frame, MAX_FRAME_BYTES):
-        case [number, list(values), *rest] if type(number) is int and number in _BY_NUMBER:
-            cls, fields = _BY_NUMBER[number]
-        case _:
-            raise Malformed("not a frame of a known kind")
+def is_certificate(frame: bytes) -> bool:
+    """Whether the frame is, if anything, not a message's."""
+    return _class_of(frame) in _UNSIGNED_KINDS
+
+
+def decode_certificate(frame: bytes, genesis_hash: Digest, vouch: Vouch) -> PreparedCertificate | CheckpointCertificate:
+    """The certificate whose one encoding is `frame`. Raises `Malformed`, and what `vouch` raises."""
+    found = _decode_certificate(frame, _class_of(frame), Reading(genesis_hash, vouch))
+    return cast(PreparedCertificate | CheckpointCertificate, found)
+
+
+class Sealed:
+    """A message that has been opened: `outline` is all that may be known of it before its signature is checked.
+
+    In the outline what is long is left out: a proposal, or all but its digest; transactions; view changes, prepared
+    certificates, pre-prepares, headers, the slots of a STATUS, and all of blocks but whether there are any.
+    """
+
+    __slots__ = ("_genesis_hash", "_inside", "_kind", "_proposal", "_signed", "outline")
+
+    def __init__(self, frame: bytes, cls: type, genesis_hash: Digest) -> None:
+        self._genesis_hash = genesis_hash
+        self._kind = _KINDS[cls]
+        _, self._signed, signature, *rest = _parts(frame, self._kind, 4 if cls is PrePrepare else 3)
+        self._proposal = rest[0] if rest and rest[0] != _NULL else None
+        self._inside: dict[str, memoryview] = {}
+        reading = Reading(genesis_hash, _believe)
+        values = _unpack_fields(self._signed, self._kind, reading, self._inside)
+        values["signature"] = fields.SIGNATURE.unpack(cbor.decode_checked(signature), reading)
+        self.outline: Message = cls(**values)
+
+    @property
+    def has_proposal(self) -> bool:
+        """Whether the frame is a PRE-PREPARE's and holds its proposal."""
+        return self._proposal is not None
+
+    def signing_digest(self) -> Digest:
+        """The 32 bytes that the sender signed, if it did: over the fields as they came."""
+        return tagged_hash(self._kind.tag, self._genesis_hash, self._signed)
+
+    def check_proposal(self) -> None:
+        """Raises `BadProof` if a PRE-PREPARE comes with another proposal than the one that its sender signed."""
+        if self._proposal is None or not isinstance(self.outline, PrePrepare):
+            return
+        if _proposal_digest(cbor.content(self._proposal)) != self.outline.digest:
+            raise BadProof("the proposal is not the one that was signed")
+
+    def unpack(self, vouch: Vouch) -> Message:
+        """The whole message. `vouch` is asked about each message inside, before that is unpacked.
+
+        Raises `Malformed`, and what `vouch` raises.
+        """
+        kind, reading = self._kind, Reading(self._genesis_hash, vouch)
+        values = {
+            name: kind.fields[name].unpack(cbor.decode_checked(raw), reading) for name, raw in self._inside.items()
+        }
+        if self._proposal is not None:
+            values["proposal"] = decode_proposal(bytes(cbor.content(self._proposal)), self._genesis_hash)
+        return replace(self.outline, **values) if values else self.outline
+
+
+def open_frame(frame: bytes, genesis_hash: Digest, expected: type | None = None) -> Sealed:
+    """The message in `frame`, nothing but its outline decoded. Raises `Malformed`, also if it is not of the type."""
+    cls = _class_of(frame)
+    if cls in _UNSIGNED_KINDS:
+        raise Malformed("a certificate is not a message")
     if expected not in (None, cls):
         raise Malformed("a message of another type was expected")  # before its fields: so they cannot nest for ever
-    if len(values) != len(fields):
-        raise Malformed("a frame has too many or too few fields")
-    unpacked = {
-        name: field.unpack(value, genesis_hash) for (name, field), value in zip(fields.items(), values, strict=True)
-    }
-    if cls in _UNSIGNED_KINDS:
-        if rest:
-            raise Malformed("a certificate has no signature of its own")
-        certificate: Record = cls(**unpacked)
-        return certificate
-    if len(rest) != (2 if cls is PrePrepare else 1):
+    return Sealed(frame, cls, genesis_hash)
+
+
+_NULL: Final = memoryview(cbor.encode(None))
+
+
+def _believe(_: Message, __: Callable[[], Digest]) -> None:
+    """For whoever reads what he has verified before, or will afterwards."""
+
+
+def _class_of(frame: bytes) -> type:
+    number = frame[1:2] if frame[1:2] != b"\x18" else frame[2:3]
+    cls = _BY_NUMBER.get(number[0]) if number else None
+    if cls is None:
+        raise Malformed("not a frame of a known kind")
+    return cls
+
+
+def _parts(frame: bytes, kind: Kind, count: int) -> list[memoryview]:
+    """Kind, fields and so on, as they came. The bounds of this kind are checked before anything is copied."""
+    found = cbor.split(frame, kind.max_bytes, max_items=kind.max_items)
+    if len(found) != count:
         raise Malformed("a frame has too many or too few parts")
-    unpacked["signature"] = _SIGNATURE.unpack(rest[0], genesis_hash)
-    if cls is PrePrepare:
-        unpacked["proposal"] = _optional(_PROPOSAL).unpack(rest[1], genesis_hash)
-    message: Record = cls(**unpacked)
-    return message
+    return found
 
 
-_SIGNATURE = _fixed(SIGNATURE_BYTES)
+def _unpack_fields(raw: memoryview, kind: Kind, reading: Reading, inside: dict[str, memoryview]) -> dict[str, Any]:
+    """The fields, and an outline of those that are left for later: their encodings go to `inside`."""
+    items: list[Any] = fields.array(cbor.decode_checked(raw), len(kind.fields)) if kind.is_flat else cbor.parts(raw)
+    if len(items) != len(kind.fields):
+        raise Malformed("a frame has too many or too few fields")
+    values: dict[str, Any] = {}
+    for (name, of), item in zip(kind.fields.items(), items, strict=True):
+        if kind.is_flat:
+            values[name] = of.unpack(item, reading)
+        elif of.outline is None:
+            values[name] = of.unpack(cbor.decode_checked(item), reading)
+        else:
+            values[name] = of.outline(item)
+            inside[name] = item
+    return values
+
+
+def _decode_certificate(frame: bytes, cls: type, reading: Reading) -> Any:
+    kind = _KINDS[cls]
+    if _class_of(frame) is not cls:
+        raise Malformed("a certificate of another type was expected")
+    _, raw = _parts(frame, kind, 2)
+    values = fields.array(cbor.decode_checked(raw), len(kind.fields))
+    if len(values) != len(kind.fields):
+        raise Malformed("a certificate has too many or too few fields")
+    pairs = zip(kind.fields.items(), values, strict=True)
+    return cls(**{name: of.unpack(value, reading) for (name, of), value in pairs})
 
 
 def _pack_fields(record: Record) -> list[Any]:
-    return [field.pack(getattr(record, name)) for name, field in _KINDS[type(record)][2].items()]
+    return [field.pack(getattr(record, name)) for name, field in _KINDS[type(record)].fields.items()]
 
 
 M = TypeVar("M", bound=Message)
@@ -308,7 +349,7 @@ M = TypeVar("M", bound=Message)
 
 def signing_digest(message: Message, genesis_hash: Digest) -> Digest:
     """The 32 bytes that `message.replica` signs."""
-    return tagged_hash(f"message/{_KINDS[type(message)][1]}", genesis_hash, cbor.encode_known(_pack_fields(message)))
+    return tagged_hash(_KINDS[type(message)].tag, genesis_hash, cbor.encode_known(_pack_fields(message)))
 
 
 def sign(message: M, signer: Signer, genesis_hash: Digest) -> M:
@@ -322,7 +363,7 @@ def sign(message: M, signer: Signer, genesis_hash: Digest) -> M:
 def make_proposal(time: Millis, transactions: tuple[Transaction, ...]) -> Proposal:
     """The proposal of these transactions at `time` (milliseconds since the epoch)."""
     encoded = cbor.encode_known([time, [tx.encoded for tx in transactions]])
-    return Proposal(time=time, transactions=transactions, encoded=encoded, digest=tagged_hash("proposal", encoded))
+    return Proposal(time=time, transactions=transactions, encoded=encoded, digest=_proposal_digest(encoded))
 
 
 def decode_proposal(data: bytes, genesis_hash: Digest) -> Proposal:
@@ -330,14 +371,18 @@ def decode_proposal(data: bytes, genesis_hash: Digest) -> Proposal:
 
     A transaction that occurs twice makes it malformed: no correct primary does that.
     """
-    match cbor.decode(data, MAX_FRAME_BYTES):
+    match cbor.decode(data, MAX_PROPOSAL_BYTES, max_items=2 + MAX_BATCH_COUNT):
         case [int(time), list(items)] if 0 <= time <= MAX_MILLIS and type(time) is int:
-            transactions = tuple([_unpack_transaction(item, genesis_hash) for item in items])
+            transactions = tuple([transaction.decode(fields.octets(item), genesis_hash) for item in items])
         case _:
             raise Malformed("a proposal is a time and transactions")
     if len({tx.id for tx in transactions}) != len(transactions):
         raise Malformed("a proposal contains a transaction twice")
-    return Proposal(time=Millis(time), transactions=transactions, encoded=data, digest=tagged_hash("proposal", data))
+    return Proposal(time=Millis(time), transactions=transactions, encoded=data, digest=_proposal_digest(data))
+
+
+def _proposal_digest(encoded: bytes | memoryview) -> Digest:
+    return tagged_hash("proposal", encoded)
 
 
 NULL_PROPOSAL: Final = make_proposal(Millis(0), ())

@@ -11,7 +11,6 @@ from bftledger.base.ids import Digest, Seq, View
 from bftledger.pbft import wire
 from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.messages import Checkpoint, CheckpointCertificate, Commit, Prepare, PrePrepare, ViewChange
-from bftledger.pbft.settings import ANY_SETTINGS
 from bftledger.storage.recall import authentic_vote
 from bftledger.storage.report import Findings
 from bftledger.storage.store import Slot
@@ -30,7 +29,7 @@ class VotesAudit:
         self._findings = findings
         self._genesis_hash = group.genesis_hash
         self._verifier = verifier
-        self._authenticator = Authenticator(group, verifier, ANY_SETTINGS)
+        self._authenticator = Authenticator(group, verifier)
         self._replica = replica
         self._proposed: set[tuple[int, bytes]] = set()
         self.certificates = 0

@@ -1,0 +1,164 @@
+"""When a primary is suspected (OSDI'99 §4.4: "the backup starts a timer when it receives a request").
+
+Differs from the paper: its timer starts anew with every request that is executed, so a primary that orders one a while
+is never suspected, whoever starves; and if it did not, a primary with more work than one T can bear would be suspected
+for being popular. What tells the two apart is the *work* of a primary, measured in full batches. An honest primary
+orders first come, first served, and its proposals are as full as what waits allows: of two in a row, the count of one
+is exhausted or the bytes of both exceed one batch. So
+
+- what waits longest must be settled within T, unless half a batch was ordered in that T (a queue is being worked off);
+- what was passed on to the primary must be settled within 2T, unless a batch was ordered in those 2T, however often
+  something else became the oldest: a slow primary is suspected as well. It is passed on to all first, and accused on
+  behalf of only after another 2T, so that all accuse together;
+- and no amount of work excuses a wait for longer than all that the primary's pool can hold ahead of it (`patience`):
+  a censor under full load is suspected in the end.
+
+This asks of an honest group that it orders a full batch within 2T; T and the batches must be chosen so. Accused is
+only by who heard a quorum since its timer started: alone it would leave a view that the others stay in, and be of no
+use there until they leave it, too. Time is counted in ticks of the status timer, so clocks may jump.
+"""
+
+from typing import Final
+
+from bftledger.base.ids import Millis
+from bftledger.base.transaction import Transaction
+from bftledger.pbft import wire
+from bftledger.pbft.effects import Broadcast, Effect, Send, StartTimer, StopTimer
+from bftledger.pbft.messages import Proposal, Relay
+from bftledger.pbft.pool import Moment, batches
+from bftledger.pbft.settings import Settings
+from bftledger.pbft.state import State
+from bftledger.pbft.timers import RequestTimer
+
+RELAYED: Final = 128
+"""So many transactions are passed on to all at a time."""
+
+BATCH: Final = 1_000
+"""The work of ordering one full batch."""
+
+
+def work(proposal: Proposal, settings: Settings) -> int:
+    """How much of a full batch this is, by its count or its bytes: 0 to `BATCH`."""
+    size = sum(len(tx.encoded) for tx in proposal.transactions)
+    count = len(proposal.transactions)
+    return min(BATCH, max(BATCH * count // settings.batch_count, BATCH * size // settings.batch_bytes))
+
+
+def patience(settings: Settings) -> int:
+    """The work of all that an honest primary can have to do first: a pool full by count and bytes, and what is in
+    flight."""
+    pool = BATCH * settings.pool_count // settings.batch_count + BATCH * settings.pool_bytes // settings.batch_bytes
+    return pool + BATCH * (settings.pipeline + 1)
+
+
+def on_work(state: State, done: int) -> None:
+    """The primary of this view had a proposal decided."""
+    state.work += done
+    if state.work - state.batch_done.work >= BATCH:
+        state.batch_done = state.moment
+
+
+# ── passing on ──
+
+
+def pass_on(state: State) -> list[Effect]:
+    """§4.2: a request goes to the primary; a backup that got it passes it on."""
+    if not state.active or state.is_primary:
+        return []
+    transactions = state.pool.pass_on(state.moment)
+    return [Send(state.primary, _relay(state, batch)) for batch in batches(transactions, state.settings)]
+
+
+def _relay(state: State, transactions: tuple[Transaction, ...]) -> Relay:
+    """Passes these on, to the primary to be ordered or to all to watch it with this replica."""
+    return state.sign(Relay(transactions=transactions, replica=state.me, signature=wire.UNSIGNED))
+
+
+def _broadcast(state: State, transactions: tuple[Transaction, ...]) -> list[Effect]:
+    return [Broadcast(_relay(state, transactions))] if transactions else []
+
+
+# ── what waits longest: the request timer ──
+
+
+def watch_oldest(state: State) -> list[Effect]:
+    """§4.4: a backup's timer runs while it waits for a request; here always for the *oldest*.
+
+    It starts anew only when that one is settled, so ordering everybody else's does not excuse a censor. It runs
+    also where it accuses nobody, at the primary, while no view is active, and while this replica lags or is alone:
+    there it only makes others watch what would otherwise be known to this replica alone. And it runs when nothing
+    is pending but a block has no certificate: those who have yet to execute it may lack what only a new view gives
+    them.
+    """
+    if state.lagging or state.cut_off:
+        state.batch_done = state.moment  # what was not heard of was not left undone
+    subject = state.waits_longest
+    watched = None if subject is None else (state.view, subject)
+    if watched == state.watched:
+        return []
+    state.watched = watched
+    if subject is None:
+        return [StopTimer(RequestTimer)]
+    state.work_at_watch = state.work_at_start = state.work
+    state.unheard = state.others
+    return [StartTimer(RequestTimer(state.view, subject, relayed=False), _half_timeout(state))]
+
+
+def is_stalled(state: State, now: Millis) -> bool:
+    """Whether the primary is to be accused, now that what waits longest has waited for T."""
+    if not _may_accuse(state) or state.alone:
+        return False
+    oldest = state.pool.oldest()
+    if oldest is not None and oldest.created > now:
+        return False  # it may be too early for others, who have refused it
+    return not works_off(state)
+
+
+def works_off(state: State) -> bool:
+    """Whether enough was ordered since the request timer started, and not yet too much."""
+    enough = state.work - state.work_at_start >= BATCH // 2
+    return enough and state.work - state.work_at_watch <= patience(state.settings)
+
+
+def go_on_watching(state: State, timer: RequestTimer) -> list[Effect]:
+    """The request timer ran out and nobody is accused: the time begins anew, or all are asked to watch the primary."""
+    if timer.relayed and works_off(state):
+        state.work_at_start = state.work
+        return [StartTimer(RequestTimer(timer.view, timer.subject, relayed=False), _half_timeout(state))]
+    again = RequestTimer(timer.view, timer.subject, relayed=True)
+    oldest = state.pool.share_oldest(RELAYED, state.moment)
+    return [*_broadcast(state, oldest), StartTimer(again, _half_timeout(state))]
+
+
+def _half_timeout(state: State) -> Millis:
+    return Millis(state.suspicion_timeout() // 2)
+
+
+# ── what was passed on first: at each tick ──
+
+
+def is_slow(state: State, now: Millis) -> bool:
+    """Whether the primary is to be accused for what it and all others have known for too long."""
+    first = state.pool.shared_first()
+    if first is None or not _may_accuse(state):
+        return False
+    transaction, since = first
+    return transaction.created <= now and _is_overdue(state, since)
+
+
+def share_overdue(state: State) -> list[Effect]:
+    """Makes all watch the primary for what it alone has known for too long."""
+    first = state.pool.passed_first()
+    if first is None or not _may_accuse(state) or not _is_overdue(state, first):
+        return []
+    return _broadcast(state, state.pool.share_passed(RELAYED, state.moment))
+
+
+def _may_accuse(state: State) -> bool:
+    return state.active and not (state.is_primary or state.lagging or state.cut_off)
+
+
+def _is_overdue(state: State, since: Moment) -> bool:
+    ticks = -(-2 * state.suspicion_timeout() // state.settings.status_interval_ms)
+    waited = state.tick - max(since.tick, state.batch_done.tick)
+    return waited > ticks or state.work - since.work > patience(state.settings)
