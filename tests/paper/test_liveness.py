@@ -164,6 +164,7 @@ def test_who_heard_too_few_since_the_timer_started_accuses_nobody() -> None:
     """It would leave its view alone, and be of no use there until the others leave it, too."""
     backup = a_replica(id=1).having(W.relay(2, "pay bob"))
     alone = backup.take(fired(timer()))
+    backup.having(W.fetch_blocks(0))
     heard_again = backup.take(W.fetch_blocks(3))
 
     assert sent(alone, ViewChange) == []

@@ -198,7 +198,7 @@ class Proposed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchBlocks:
-    """⟨FETCH-BLOCKS, a, i⟩σᵢ: "send me the blocks from height a on" (§4.6, state transfer)."""
+    """⟨FETCH-BLOCKS, a, i⟩σᵢ: "send me the blocks from height a on" (§4.4)."""
 
     first: Seq
     replica: ReplicaId

@@ -1,6 +1,6 @@
 """Normal-case operation: pre-prepare, prepare, commit (OSDI'99 §4.2).
 
-Differs from the paper: a proposal carries a batch (§4.5.2 mentions it, TOCS'02 §5.1 has it) and the primary's time,
+Differs from the paper: a proposal carries a batch (as in TOCS'02) and the primary's time,
 which a backup compares with its own clock; a backup accepts a pre-prepare only together with its proposal, so that
 whoever sent PREPARE can hand the proposal to others; a primary that signs two proposals for one slot is left at once.
 """

@@ -1,4 +1,4 @@
-"""Getting what is missing: proposals by their digest, and blocks with their certificate (OSDI'99 §4.6, TOCS'02 §6.2).
+"""Getting what is missing: proposals by their digest, blocks with their certificate (OSDI'99 §4.4; TOCS'02 has more).
 
 Nothing fetched is believed without proof: a proposal must have the digest that a new view assigned, blocks must be
 linked by their hashes to a block that a quorum certified. One peer is asked at a time, the next after each answer or
