@@ -200,6 +200,15 @@ def test_the_driver_sleeps_until_a_timer_and_fires_it(now: Clock) -> None:
     assert kinds(group, transport).count(Status) >= 3 * 3
 
 
+def test_what_a_round_had_no_time_for_is_done_in_the_next_and_nobody_sleeps_before(now: Clock) -> None:
+    group = Engines()
+    garbage: list[Incoming] = [FromClient(b"much", bytes(60_000)) for _ in range(40)]
+    transport = drive(group, FakeTransport(now, lambda _: garbage, lambda _: [], lambda _: []))
+
+    assert transport.waits[1:3] == [0, 0]
+    assert len(transport.to_clients) == 40
+
+
 def test_when_the_disk_fails_the_driver_sends_nothing_of_the_round(now: Clock) -> None:
     group = Engines()
 

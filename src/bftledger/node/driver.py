@@ -39,6 +39,7 @@ class Driver:
         self._transport = transport
         self._timers = Timers()
         self._stopping = False
+        self._has_more = False
 
     def stop(self) -> None:
         """Ends `run` after the round under way. Safe from signal handlers and other threads."""
@@ -50,7 +51,8 @@ class Driver:
         self._engine.start(wall_ms())
         self._end_round()
         while not self._stopping:
-            self._transport.wait(self._timers.until_next_ms(IDLE_MS))
+            # What a round had no time for must not wait for something else to happen.
+            self._transport.wait(0 if self._has_more else self._timers.until_next_ms(IDLE_MS))
             self._take_in()
             self._end_round()
 
@@ -66,6 +68,7 @@ class Driver:
 
     def _end_round(self) -> None:
         finished = self._engine.end_round(wall_ms())
+        self._has_more = finished.has_more
         for effect in finished.timers:
             self._timers.apply(effect)
         for replica, frame in finished.to_peers:
