@@ -5,6 +5,7 @@ with a proof will do, so nothing is lost by asking a single replica. Without I/O
 what the time is (milliseconds, on any clock that does not go backwards) and gets back what to send.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -107,7 +108,7 @@ class Route:
             self.preferred = primary
 
 
-class Asking(Generic[A]):
+class Asking(ABC, Generic[A]):
     """One question or transaction on its way; subclasses say what answers it. `answer` ends it.
 
     Call `begin` once, then `heard` for each reply, `lied` for each reply that was wrong, and `tick` when `due` has
@@ -197,13 +198,13 @@ class Asking(Generic[A]):
 
     # ── for the subclasses ───────────────────────────────────────────────────────────────────────────────────────
 
+    @abstractmethod
     def _weigh(self, replica: ReplicaId, reply: Reply, now: Millis) -> list[Ask]:
         """Sets `answer` if the reply gives one. Raises if the reply is wrong."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _give_up(self) -> A:
         """The answer when the time is over."""
-        raise NotImplementedError
 
     def _turn_to_all(self, now: Millis) -> list[Ask]:
         """Asks all that have not been asked yet."""

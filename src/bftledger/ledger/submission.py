@@ -4,6 +4,7 @@ A receipt ends either at once, whoever it is from, for it proves itself. That a 
 replicas do not take it, cannot be proven: that f+1 replicas say so must do, and all are asked as soon as one does.
 """
 
+from abc import abstractmethod
 from collections import Counter
 from typing import Final
 
@@ -93,9 +94,9 @@ class _Inquiry(Asking[Outcome]):
             return self._outcome(State.NO_QUORUM)
         return self._outcome(self._last_word())
 
+    @abstractmethod
     def _last_word(self) -> State:
         """What to say at the time-out, with a quorum there."""
-        raise NotImplementedError
 
     def _outcome(self, state: State, *, code: int = 0, reason: str = "", retry_ms: int = 0) -> Outcome:
         return Outcome(
