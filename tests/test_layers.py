@@ -18,14 +18,21 @@ LAYERS = (
     ("base",),
     ("pbft", "apps"),
     ("ledger",),
-    ("storage", "net"),
+    ("storage", "net", "check"),
     ("engine", "home"),
-    ("node", "client"),
+    ("adversary",),
+    ("node", "client", "sim"),
     ("cli",),
 )
 """From the lowest up; those of one line are siblings."""
 
-PURE = frozenset({"base", "pbft", "apps", "ledger", "engine"})
+NEVER = frozenset({("node", "adversary"), ("client", "adversary")})
+"""A production replica cannot load a traitor by accident."""
+
+PURE = frozenset({"base", "pbft", "apps", "ledger", "check", "engine", "adversary", "sim"})
+
+SEEDED = frozenset({"adversary", "sim"})
+"""What these decide by chance follows from a seed: they may import `random.Random`, and nothing else of `random`."""
 
 IMPURE = {
     "a clock": {"time", "datetime", "sched"},
@@ -66,9 +73,11 @@ def violations(sources: Path) -> Iterator[str]:
                 other = target[1] if len(target) > 1 else ""
                 if other not in level:
                     yield f"{where} imports {imported}, which is in no layer"
+                elif (layer, other) in NEVER:
+                    yield f"{where}: {layer} imports {other}, which it never may"
                 elif other != layer and level[other] >= level[layer]:
                     yield f"{where}: {layer} imports {other}, which is not below it"
-            elif layer in PURE:
+            elif layer in PURE and not (layer in SEEDED and imported == "random.Random"):
                 prefixes = {".".join(target[:i]) for i in range(1, len(target) + 1)}
                 for what, modules in IMPURE.items():
                     if prefixes & modules:
@@ -115,6 +124,10 @@ def test_every_layer_imports_only_downwards_and_siblings_never_one_another() -> 
         ("ledger/chain.py", "from pathlib import Path", "ledger imports pathlib.Path, and with it a file"),
         ("engine/core.py", "import threading as t", "engine imports threading, and with it a thread"),
         ("base/crypto.py", "from nacl.utils import random", "base imports nacl.utils.random, and with it chance"),
+        ("node/driver.py", "from bftledger.adversary import byzantine", "node imports adversary, which it never may"),
+        ("sim/world.py", "from bftledger.node import clock", "sim imports node, which is not below it"),
+        ("sim/world.py", "from random import choice", "sim imports random.choice, and with it chance"),
+        ("engine/core.py", "from random import Random", "engine imports random.Random, and with it chance"),
         ("common/things.py", "", "common/things is in no known layer"),
         ("node/driver.py", "import bftledger", "imports bftledger, which is in no layer"),
     ],
@@ -138,6 +151,7 @@ def test_a_planted_violation_is_found(tmp_path: Path, file: str, source: str, co
         ("pbft/log.py", "from bftledger.pbft import messages\nfrom .messages import Prepare\nimport hashlib"),
         ("__init__.py", "from bftledger.client import client"),
         ("engine/desk.py", "from bftledger import __version__"),
+        ("sim/world.py", "from random import Random\nfrom bftledger.adversary import byzantine"),
     ],
 )
 def test_what_the_rules_allow_is_not_found(tmp_path: Path, file: str, source: str) -> None:

@@ -39,9 +39,9 @@ from bftledger.ledger.client_messages import (
     Submit,
     TxState,
 )
-from bftledger.ledger.evidence import Evidence
 from bftledger.ledger.executor import Executed, Executor, execute_genesis
 from bftledger.ledger.history import History
+from bftledger.ledger.proofs import Proofs
 from bftledger.ledger.receipt import Receipt
 from bftledger.ledger.session import Action, Done, Send, Session
 from bftledger.net.curve import TransportKey
@@ -260,7 +260,7 @@ class Rehearsal:
     def __init__(self, group: FakeGroup, timing: Timing | None = None) -> None:
         self.group = group
         self.now = Millis(0)
-        self.session = Session(Evidence(GENESIS, group.machine, Ed25519Verifier()), timing)
+        self.session = Session(Proofs(GENESIS, group.machine, Ed25519Verifier()), timing)
         self.log: list[tuple[int, int, str]] = []
         self.answers: dict[int, object] = {}
 

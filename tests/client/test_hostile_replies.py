@@ -72,7 +72,7 @@ def hostile_frames(draw: st.DrawFn) -> bytes:
 
 
 def ask(run: Rehearsal, what: str) -> Asking[Any]:
-    session, evidence = run.session, run.session.evidence
+    session, proofs = run.session, run.session.proofs
     match what:
         case "submission":
             return session.submission(TRANSACTION, TIMEOUT_MS)
@@ -81,14 +81,14 @@ def ask(run: Rehearsal, what: str) -> Asking[Any]:
         case "read":
 
             def judge(_: ReplicaId, reply: Reply) -> bytes | None:
-                return evidence.read(reply, b"color", Seq(1)).value if isinstance(reply, QueryReply) else None
+                return proofs.read(reply, b"color", Seq(1)).value if isinstance(reply, QueryReply) else None
 
             query = Query(request_id=session.next_id(), args=b"color", certified=True, minimum=Seq(1))
             return session.question(query, judge, TIMEOUT_MS)
         case _:
 
             def judge_height(_: ReplicaId, reply: Reply) -> Seq | None:
-                return evidence.height(reply, Seq(1)).height if isinstance(reply, HeightReply | BlockReply) else None
+                return proofs.height(reply, Seq(1)).height if isinstance(reply, HeightReply | BlockReply) else None
 
             heights = AskHeight(request_id=session.next_id(), minimum=Seq(1))
             return session.question(heights, judge_height, TIMEOUT_MS, needed=3)

@@ -31,8 +31,8 @@ from bftledger.ledger.client_messages import (
     StatusReply,
 )
 from bftledger.ledger.client_wire import MAX_ARGS_BYTES, MAX_SUMMARIES
-from bftledger.ledger.evidence import Evidence, RememberingVerifier
 from bftledger.ledger.outcome import NoAnswer, NotFound, Outcome, State
+from bftledger.ledger.proofs import Proofs, RememberingVerifier
 from bftledger.ledger.question import Judge
 from bftledger.ledger.receipt import Receipt
 from bftledger.ledger.session import Session
@@ -106,8 +106,8 @@ class Reader:
         }
         patience_ms = Millis(round(patience * 1_000))
         timing = Timing(patience_ms=patience_ms, resend_ms=Millis(2 * patience_ms), probe_ms=patience_ms)
-        self._evidence: Final = Evidence(genesis, self.machine, _VERIFIER)
-        self._session: Final = Session(self._evidence, timing)
+        self._proofs: Final = Proofs(genesis, self.machine, _VERIFIER)
+        self._session: Final = Session(self._proofs, timing)
         self._conversation: Final = Conversation(self._session, replicas)
 
     async def __aenter__(self) -> Self:
@@ -168,7 +168,7 @@ class Reader:
             if not isinstance(reply, QueryReply):
                 return None
             if certified:
-                self._evidence.read(reply, key, least)
+                self._proofs.read(reply, key, least)
             proof = reply.proof if certified else None
             return Reading(key=key, value=reply.value, height=reply.height, proof=proof, replica=replica)
 
@@ -186,7 +186,7 @@ class Reader:
     async def block(self, height: int, timeout: float | None = None) -> Block:
         """A block: certified, or named by the hashes of the blocks up to a certified one. Raises `NotFound`."""
         if _height(height) == 0:
-            return self._evidence.genesis_block
+            return self._proofs.genesis_block
         deadline = self._deadline(timeout)
         for above in range(height, height + _UNCERTIFIED_RUN):
             with_certificate = await self._certified_block(Seq(above), deadline)
@@ -206,7 +206,7 @@ class Reader:
         def judge(_: ReplicaId, reply: Reply) -> tuple[Header, ...] | None:
             if not isinstance(reply, BlocksReply):
                 return None
-            return self._evidence.blocks(reply, count) or ()
+            return self._proofs.blocks(reply, count) or ()
 
         headers = await self._first(AskBlocks(request_id=self._session.next_id(), count=count), judge, deadline)
         if headers:
@@ -217,7 +217,7 @@ class Reader:
         more = min(MAX_SUMMARIES, count + _UNCERTIFIED_RUN)
 
         def judge_below(_: ReplicaId, reply: Reply) -> tuple[Header, ...] | None:
-            return self._evidence.blocks_below(reply, certified) if isinstance(reply, BlocksReply) else None
+            return self._proofs.blocks_below(reply, certified) if isinstance(reply, BlocksReply) else None
 
         request = AskBlocks(request_id=self._session.next_id(), count=more)
         return (await self._first(request, judge_below, deadline))[:count]
@@ -239,7 +239,7 @@ class Reader:
         """The highest of the newest certified headers of so many replicas."""
 
         def judge(_: ReplicaId, reply: Reply) -> Header | None:
-            return self._evidence.height(reply, minimum) if isinstance(reply, HeightReply | BlockReply) else None
+            return self._proofs.height(reply, minimum) if isinstance(reply, HeightReply | BlockReply) else None
 
         request = AskHeight(request_id=self._session.next_id(), minimum=minimum)
         return max((await self._answers(request, judge, deadline, replicas)).values(), key=lambda header: header.height)
@@ -252,7 +252,7 @@ class Reader:
             if not isinstance(reply, BlockReply):
                 return None
             if reply.certificate is not None:
-                return [self._evidence.block(reply, height)]
+                return [self._proofs.block(reply, height)]
             bare.add(replica)
             return [] if len(bare) > self.genesis.group.f else None
 
@@ -266,7 +266,7 @@ class Reader:
         def judge(_: ReplicaId, reply: Reply) -> Block | None:
             if not isinstance(reply, BlockReply):
                 return None
-            return self._evidence.linked_block(reply, height, later.previous)
+            return self._proofs.linked_block(reply, height, later.previous)
 
         request = AskBlock(request_id=self._session.next_id(), height=height)
         return await self._first(request, judge, deadline)

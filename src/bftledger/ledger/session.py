@@ -19,7 +19,7 @@ from bftledger.base.transaction import Transaction
 from bftledger.ledger.asking import Ask, Asking, Route, Timing
 from bftledger.ledger.client_messages import AskStatus, Committed, Reply, Request, StatusReply
 from bftledger.ledger.client_wire import decode_reply, encode
-from bftledger.ledger.evidence import Evidence
+from bftledger.ledger.proofs import Proofs
 from bftledger.ledger.question import Judge, Question
 from bftledger.ledger.submission import FateQuestion, Submission
 
@@ -51,10 +51,10 @@ Action = Send | Done
 class Session:
     """All that one client has under way. `now` is in milliseconds on one clock that does not go backwards."""
 
-    def __init__(self, evidence: Evidence, timing: Timing | None = None) -> None:
-        self.evidence: Final = evidence
+    def __init__(self, proofs: Proofs, timing: Timing | None = None) -> None:
+        self.proofs: Final = proofs
         self.timing: Final = timing or Timing()
-        self.route: Final = Route(evidence.genesis.group)
+        self.route: Final = Route(proofs.genesis.group)
         self.dropped: Final[Counter[str]] = Counter()
         """Replies that were not used: "malformed", "unproven" (they prove nothing, or not what they claim), "stray"
         (to nothing that is still asked: late ones, mostly)."""
@@ -73,11 +73,11 @@ class Session:
 
     def submission(self, transaction: Transaction, timeout_ms: int) -> Submission:
         """To be begun: the submission of a transaction."""
-        return Submission(self.next_id(), transaction, self.evidence, self.route, self.timing, timeout_ms)
+        return Submission(self.next_id(), transaction, self.proofs, self.route, self.timing, timeout_ms)
 
     def fate(self, tx_id: TxId, timeout_ms: int) -> FateQuestion:
         """To be begun: the question what became of it."""
-        return FateQuestion(self.next_id(), tx_id, self.evidence, self.route, self.timing, timeout_ms)
+        return FateQuestion(self.next_id(), tx_id, self.proofs, self.route, self.timing, timeout_ms)
 
     def question(self, request: Request, judge: Judge[A], timeout_ms: int, needed: int = 1) -> Question[A]:
         """To be begun: any other; `request` bears an id of `next_id`."""
@@ -154,7 +154,7 @@ class Session:
             return []
         actions: list[Action] = []
         try:
-            self.evidence.header(frame.header, frame.certificate)
+            self.proofs.header(frame.header, frame.certificate)
         except _WRONG:
             self.dropped["unproven"] += 1
             for asking, _ in mine:

@@ -23,8 +23,8 @@ from bftledger.ledger.client_messages import (
     Submit,
     TxState,
 )
-from bftledger.ledger.evidence import Evidence
 from bftledger.ledger.outcome import Outcome, State
+from bftledger.ledger.proofs import Proofs
 from bftledger.ledger.receipt import Receipt
 
 _IN_LEDGER: Final = (TxState.COMMITTED, TxState.REJECTED)
@@ -34,18 +34,18 @@ class _Inquiry(Asking[Outcome]):
     """What both have in common: receipts, and votes of those that have none."""
 
     def __init__(
-        self, request: Submit | AskReceipt, tx_id: TxId, evidence: Evidence, route: Route, timing: Timing, timeout: int
+        self, request: Submit | AskReceipt, tx_id: TxId, proofs: Proofs, route: Route, timing: Timing, timeout: int
     ) -> None:
         super().__init__(request, route, timing, timeout)
         self.tx_id = tx_id
-        self._evidence = evidence
+        self._proofs = proofs
         self._votes: dict[ReplicaId, TxState] = {}
         self._refusals: dict[ReplicaId, tuple[int, str]] = {}
 
     def _weigh(self, replica: ReplicaId, reply: Reply, now: Millis) -> list[Ask]:
         match reply:
             case ReceiptReply(receipt=data):
-                self._prove(replica, self._evidence.receipt(data, self.tx_id))
+                self._prove(replica, self._proofs.receipt(data, self.tx_id))
             case Fate(tx_id=tx_id, state=state) if tx_id == self.tx_id:
                 return self._heard_fate(replica, state, now)
             case Refused(code=code, reason=reason):
@@ -121,13 +121,13 @@ class Submission(_Inquiry):
         self,
         request_id: int,
         transaction: Transaction,
-        evidence: Evidence,
+        proofs: Proofs,
         route: Route,
         timing: Timing,
         timeout_ms: int,
     ) -> None:
         request = Submit(request_id=request_id, transaction=transaction.encoded)
-        super().__init__(request, transaction.id, evidence, route, timing, timeout_ms)
+        super().__init__(request, transaction.id, proofs, route, timing, timeout_ms)
         self._transaction = transaction
         self._receipt_asked: set[ReplicaId] = set()
         self._retry_ms = Millis(0)
@@ -135,7 +135,7 @@ class Submission(_Inquiry):
     def committed(self, replica: ReplicaId, frame: Committed, item: CommittedItem) -> None:
         """An item of a frame whose header is certified. Raises `Malformed` or `BadProof`: then call `lied`."""
         if self.answer is None and replica not in self._liars:
-            self._prove(replica, self._evidence.committed(frame.header, frame.certificate, item, self._transaction))
+            self._prove(replica, self._proofs.committed(frame.header, frame.certificate, item, self._transaction))
 
     def tick(self, now: Millis) -> list[Ask]:
         """As of every question."""
@@ -171,10 +171,10 @@ class FateQuestion(_Inquiry):
     """
 
     def __init__(
-        self, request_id: int, tx_id: TxId, evidence: Evidence, route: Route, timing: Timing, timeout_ms: int
+        self, request_id: int, tx_id: TxId, proofs: Proofs, route: Route, timing: Timing, timeout_ms: int
     ) -> None:
         request = AskReceipt(request_id=request_id, tx_id=tx_id)
-        super().__init__(request, tx_id, evidence, route, timing, timeout_ms)
+        super().__init__(request, tx_id, proofs, route, timing, timeout_ms)
 
     def _count(self) -> None:
         super()._count()

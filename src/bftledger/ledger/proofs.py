@@ -50,7 +50,7 @@ class RememberingVerifier:
             self._good.popitem(last=False)
 
 
-class Evidence:
+class Proofs:
     """Judges replies by the genesis alone. The genesis block is made here, not believed: it has no certificate."""
 
     def __init__(self, genesis: Genesis, machine: StateMachine, verifier: Verifier) -> None:
