@@ -418,6 +418,18 @@ def test_late_and_unknown_answers_are_counted_and_nothing_else(group: FakeGroup)
     assert run.session.open == 0
 
 
+def test_frame_that_answers_a_submission_twice_answers_it_once(group: FakeGroup) -> None:
+    def twice(request: Request) -> list[Reply]:
+        (reply,) = group.honest(request)
+        return [replace(reply, items=2 * reply.items)] if isinstance(reply, Committed) else [reply]
+
+    group.behave[0] = twice
+    run = Rehearsal(group)  # which asserts it
+
+    assert submit(run, group.transaction()).ok
+    assert run.session.open == 0
+
+
 def test_question_that_nobody_wants_any_more_is_forgotten(group: FakeGroup) -> None:
     group.behave[0] = None
     run = Rehearsal(group)

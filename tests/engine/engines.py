@@ -7,11 +7,13 @@ is durable, no two votes for one slot ever, also across crashes, and one chain o
 import heapq
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from bftledger.adversary.behaviour import Choice
+from bftledger.adversary.byzantine import Byzantine
 from bftledger.apps.load import load_machine
 from bftledger.base import transaction
 from bftledger.base.errors import StoreError
@@ -19,6 +21,7 @@ from bftledger.base.genesis import Genesis, ReplicaKeys
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq
 from bftledger.base.transaction import Transaction
 from bftledger.engine.engine import Engine, Round
+from bftledger.engine.running import Running
 from bftledger.ledger import client_wire
 from bftledger.ledger.client_messages import Reply, Request, Submit
 from bftledger.pbft import invariants, wire
@@ -56,8 +59,8 @@ class PowerLoss(Exception):
 class RecordingStore(MemoryStore):
     """A store that keeps a diary, fails when told to, and knows which votes were ever durable."""
 
-    def __init__(self, genesis_hash: Digest) -> None:
-        super().__init__(genesis_hash)
+    def __init__(self) -> None:
+        super().__init__()
         self.diary: list[str] = []
         self.durable: set[bytes] = set()
         self.fuse: int | None = None
@@ -107,10 +110,12 @@ class Host:
     id: ReplicaId
     store: Store
     engine: Engine | None = None
+    lens: Byzantine | None = None
+    """What is around the engine of a traitor."""
     skew: int = 0
     """So far is its clock ahead."""
     timers: dict[type[Timer], int] = field(default_factory=dict)
-    inbox: list[Callable[[Engine, Millis], None]] = field(default_factory=list)
+    inbox: list[Callable[[Running, Millis], None]] = field(default_factory=list)
     has_round: bool = False
     promised: dict[Slot, bytes] = field(default_factory=dict)
 
@@ -134,12 +139,15 @@ class Engines:
         *,
         genesis: Genesis | None = None,
         keys: Keys = FAST,
-        make_store: Callable[[ReplicaId, Digest], Store] = lambda _, group: RecordingStore(group),
+        make_store: Callable[[ReplicaId, Digest], Store] = lambda _, __: RecordingStore(),
         loss: float = 0.0,
         delay: int = 1,
         seed: int = 0,
+        traitors: Mapping[int, Sequence[Choice]] | None = None,
+        accomplices: bool = False,
         **settings: Any,
     ) -> None:
+        """`traitors`: how which replicas misbehave. `accomplices`: they have each other's keys."""
         self.genesis = genesis or a_genesis(n, keys=keys)
         self.keys = keys
         self.settings = Settings(**settings)
@@ -151,6 +159,9 @@ class Engines:
         """Sees every message between replicas, and may hold it back."""
         self.replies: dict[bytes, list[Reply]] = defaultdict(list)
         self.chain: dict[int, Digest] = {}
+        self.traitors = traitors or {}
+        self.accomplices = accomplices
+        self.seed = seed
         self._random = random.Random(seed)
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
@@ -186,12 +197,23 @@ class Engines:
         """Starts a replica from its store."""
         host = self.hosts[id]
         host.engine = self.new_engine(id)
+        if id in self.traitors:
+            host.lens = self._lens(host.engine)
         self.at_next_round(id, lambda engine, now: engine.start(now))
+
+    def _lens(self, engine: Engine) -> Byzantine:
+        keys = sorted(self.traitors) if self.accomplices else [engine.me]
+        return Byzantine(
+            engine,
+            self.traitors[engine.me],
+            signers={ReplicaId(i): self.keys.signer(f"replica {i}") for i in keys},
+            seed=self.seed,
+        )
 
     def crash(self, id: int) -> None:
         """The process is gone; what was not committed too."""
         host = self.hosts[id]
-        host.engine = None
+        host.engine = host.lens = None
         host.timers.clear()
         host.inbox.clear()
         if isinstance(host.store, MemoryStore):
@@ -287,7 +309,7 @@ class Engines:
 
     # ── rounds ──
 
-    def at_next_round(self, id: int, action: Callable[[Engine, Millis], None]) -> None:
+    def at_next_round(self, id: int, action: Callable[[Running, Millis], None]) -> None:
         host = self.hosts[id]
         if host.engine is None:
             return
@@ -301,12 +323,13 @@ class Engines:
         engine = host.engine
         if engine is None:
             return
+        running = host.lens or engine
         inbox, host.inbox = host.inbox, []
         now = Millis(START + self.now + host.skew)
         try:
             for action in inbox:
-                action(engine, now)
-            finished = engine.end_round(now)
+                action(running, now)
+            finished = running.end_round(now)
         except PowerLoss:
             self.crash(host.id)
             return
@@ -339,6 +362,9 @@ class Engines:
             self.at_next_round(host.id, lambda engine, now: engine.on_timer(timer, now))
 
     def _send(self, host: Host, to: int, frame: bytes) -> None:
+        if host.lens is not None:
+            self._at(self.now + self.delay, partial(self.peer_frame, to, frame, host.id))
+            return
         message = wire.decode(frame, self.genesis.genesis_hash)
         assert isinstance(message, Message)
         if isinstance(message, Vote) and message.replica == host.id:

@@ -155,6 +155,26 @@ def test_who_asks_twice_on_one_connection_gets_one_answer_to_the_newer_request()
     assert [item.request_id for item in reply.items] == [2]
 
 
+def test_who_asks_again_while_the_certificate_is_awaited_gets_one_answer_too() -> None:
+    group = Engines()
+    group.passes = lambda source, to, message: not isinstance(message, Checkpoint)
+    tx = group.transaction()
+    group.submit(1, tx)
+    group.run(50)
+    assert group.hosts[1].height == 1
+    for request_id in (7, 8):
+        group.ask(1, Submit(request_id=request_id, transaction=tx.encoded))
+        group.run(5)
+    assert group.engine(1).desk.submissions.waiting == 1
+    group.passes = lambda source, to, message: True
+    group.run(1_000)
+
+    reply = only(group.taken())
+    assert isinstance(reply, Committed)
+    assert [item.request_id for item in reply.items] == [8]
+    assert group.engine(1).desk.submissions.waiting == 0
+
+
 def test_a_block_proven_only_by_a_later_certificate_answers_with_a_receipt_of_its_own() -> None:
     """§4.3's certificate of the block itself may never come together when messages are lost."""
     group = Engines()

@@ -1,6 +1,7 @@
 """A small group, and ledgers of it in stores, as a replica would have written them."""
 
-from contextlib import ExitStack
+import sqlite3
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from bftledger.apps.kv import KeyValue
@@ -185,3 +186,12 @@ def fill(store: Store, blocks: int = 5) -> Scribe:
     store.save_vote(new_view(1))
     store.commit()
     return scribe
+
+
+def flip(path: Path, table: str, column: str, where: str, offset: int) -> None:
+    """Flips one bit of a stored byte string; a negative offset counts from its end."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        (stored,) = db.execute(f"SELECT {column} FROM {table} WHERE {where}").fetchone()
+        changed = bytearray(stored)
+        changed[offset] ^= 1
+        db.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (bytes(changed),))

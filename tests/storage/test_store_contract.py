@@ -56,7 +56,7 @@ class InAFile:
 
 class InMemory:
     def __init__(self, _: Path) -> None:
-        self._store = MemoryStore(HASH)
+        self._store = MemoryStore()
 
     def restart(self) -> Store:
         self._store.crash()

@@ -23,6 +23,7 @@ from bftledger.pbft import wire
 from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.effects import (
     Broadcast,
+    Convict,
     Deliver,
     Discard,
     Effect,
@@ -88,14 +89,18 @@ class Engine:
         settings: Settings,
         machine: StateMachine,
         store: Store,
+        door: Authenticator | None = None,
     ) -> None:
-        """Opens the ledger of `store` and recovers the core from it. Raises `StoreError`: then it must not vote."""
+        """Opens the ledger of `store` and recovers the core from it. Raises `StoreError`: then it must not vote.
+
+        `door`: what turns frames into messages, if it is not to be one of its own.
+        """
         self.me = me
         self.genesis = genesis
         self._settings = settings
         self.store = store
         self.ledger = open_ledger(genesis, machine, store)
-        self.door = Authenticator(genesis.group, verifier)
+        self.door = door or Authenticator(genesis.group, verifier)
         self.replica = Replica(me, genesis.group, signer, settings, genesis_block=genesis_block_hash(self.ledger))
         recall = Authenticator(genesis.group, verifier)
         self.replica.recover(
@@ -271,6 +276,8 @@ class Engine:
                 self.desk.on_no_room(transaction)
             case Ignore(reason):
                 self.ignored[reason] += 1
+            case Convict():
+                self._has_promised = True  # no promise, but it should survive
             case Halt(reason):
                 raise self._halt(reason)
             case _:

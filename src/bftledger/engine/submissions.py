@@ -59,7 +59,7 @@ class Submissions:
         self._arrived: list[tuple[Waiter, Transaction]] = []
         self._fresh: dict[TxId, Transaction] = {}
         self._waiters: dict[TxId, list[Waiter]] = {}
-        self._decided: dict[Seq, list[tuple[Waiter, TxId, int]]] = defaultdict(list)
+        self._decided: dict[Seq, dict[tuple[bytes, TxId], tuple[Waiter, int]]] = defaultdict(dict)
         self._blocks: dict[Seq, Block] = {}
         self._waiting = 0
         self._lookups = 0
@@ -133,7 +133,7 @@ class Submissions:
         block = executed.block
         for index, transaction in enumerate(executed.transactions):
             for waiter in self._waiters.pop(transaction.id, ()):
-                self._decided[block.height].append((waiter, transaction.id, index))
+                self._decided[block.height][waiter.route, transaction.id] = (waiter, index)
                 self._blocks[block.height] = block
         answers: list[Answer] = []
         for tx_id, reason in executed.dropped.items():
@@ -175,10 +175,10 @@ class Submissions:
             block = self._blocks.pop(height, None) or self._archive.block(height)
             self._waiting -= len(decided)
             if certificate.seq > height:  # proven only through a later block: each needs a receipt of its own
-                answers += [self._receipt(waiter, Place(height, index), block) for waiter, _, index in decided]
+                answers += [self._receipt(waiter, Place(height, index), block) for waiter, index in decided.values()]
                 continue
             by_route: dict[bytes, list[tuple[int, TxId, int]]] = defaultdict(list)
-            for waiter, tx_id, index in decided:
+            for (_, tx_id), (waiter, index) in decided.items():
                 by_route[waiter.route].append((waiter.request_id, tx_id, index))
             for route, places in by_route.items():
                 for start in range(0, len(places), ITEMS_PER_ANSWER):
@@ -207,13 +207,17 @@ class Submissions:
         return []
 
     def _await_certificate(self, waiter: Waiter, tx_id: TxId, place: Place) -> Iterable[Answer]:
-        if place.height not in self._decided:
+        waiting = self._decided.get(place.height)
+        if waiting is None:
             self._lookups += 1  # its block will be read again
+        elif (waiter.route, tx_id) in waiting:  # who asks again wants one answer, to the newer request
+            waiting[waiter.route, tx_id] = (waiter, place.position)
+            return ()
         if self._waiting >= MAX_WAITING or self._lookups > LOOKUPS_PER_ROUND:
             self.refused["busy"] += 1
             return _busy(waiter)
         self._waiting += 1
-        self._decided[place.height].append((waiter, tx_id, place.position))
+        self._decided[place.height][waiter.route, tx_id] = (waiter, place.position)
         return ()
 
     def _release(self, tx_id: TxId) -> list[Waiter]:

@@ -161,6 +161,8 @@ class Session:
                 actions += self._settle(asking, asking.lied(replica, now))
             return actions
         for asking, item in mine:
+            if asking.answer is not None:
+                continue  # one of two items has answered it
             asks: list[Ask] = []
             try:
                 asking.committed(replica, frame, item)

@@ -16,14 +16,12 @@ _GONE: Final = object()
 class MemoryStore:
     """Implements `Store`. `crash` is what pulls the plug; the store that remains is what a restart finds."""
 
-    def __init__(self, genesis_hash: Digest) -> None:
-        """`genesis_hash`: the group's, 32 bytes, without which frames cannot be read."""
-        self._genesis_hash = genesis_hash
+    def __init__(self) -> None:
         self._is_closed = False
-        self._votes: dict[Slot, bytes] = {}
+        self._votes: dict[Slot, Vote] = {}
         self._proposals: dict[tuple[Seq, Digest], PrePrepare] = {}
         self._blocks: dict[Seq, BlockRows] = {}
-        self._certificates: dict[Seq, bytes] = {}
+        self._certificates: dict[Seq, CheckpointCertificate] = {}
         self._places: dict[TxId, Place] = {}
         self._history: dict[tuple[int, int], Digest] = {}
         self._state: dict[bytes, bytes] = {}
@@ -47,7 +45,7 @@ class MemoryStore:
                 return
             for other in rivals:
                 self._remove(self._votes, other)
-        self._set(self._votes, slot, wire.encode(vote))
+        self._set(self._votes, slot, vote)
 
     def save_block(self, rows: BlockRows) -> None:
         self._require_open()
@@ -65,7 +63,7 @@ class MemoryStore:
 
     def save_certificate(self, certificate: CheckpointCertificate) -> None:
         self._require_open()
-        self._set(self._certificates, certificate.seq, wire.encode(certificate))
+        self._set(self._certificates, certificate.seq, certificate)
 
     def discard_votes(self, upto: Seq) -> None:
         self._require_open()
@@ -96,14 +94,14 @@ class MemoryStore:
 
     def votes(self) -> Iterator[tuple[Slot, bytes]]:
         self._require_open()
-        for slot, frame in sorted(self._votes.items()):
-            yield slot, self._with_proposal(slot, frame) if slot.kind == "PRE-PREPARE" else frame
+        for slot, vote in sorted(self._votes.items()):
+            yield slot, wire.encode(self._with_proposal(slot, vote))
 
-    def _with_proposal(self, slot: Slot, frame: bytes) -> bytes:
-        vote = wire.decode(frame, self._genesis_hash)
-        assert isinstance(vote, PrePrepare)
+    def _with_proposal(self, slot: Slot, vote: Vote) -> Vote:
+        if not isinstance(vote, PrePrepare):
+            return vote
         known = self._proposals.get((slot.seq, vote.digest))
-        return frame if known is None else wire.encode(replace(vote, proposal=known.proposal))
+        return vote if known is None else replace(vote, proposal=known.proposal)
 
     # ── blocks and certificates ──
 
@@ -138,12 +136,7 @@ class MemoryStore:
 
     def certificate(self, height: Seq) -> CheckpointCertificate | None:
         self._require_open()
-        frame = self._certificates.get(height)
-        if frame is None:
-            return None
-        certificate = wire.decode(frame, self._genesis_hash)
-        assert isinstance(certificate, CheckpointCertificate)
-        return certificate
+        return self._certificates.get(height)
 
     def next_certified(self, height: Seq) -> Seq | None:
         self._require_open()

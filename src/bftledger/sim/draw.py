@@ -1,0 +1,207 @@
+"""A plan from a seed: which group, in what weather, with which faults and traitors, serving which clients.
+
+The same seed and `Choice` give the same plan for ever; a new kind of fault is drawn from a source of chance of its own,
+so that old seeds keep their meaning.
+"""
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+from bftledger.adversary import catalogue
+from bftledger.base.ids import Millis, ReplicaId
+from bftledger.pbft.settings import Settings
+from bftledger.sim.plan import Crash, Cut, Fault, Jump, Plan, Slow, Storm, Weather, Work
+
+MIXED: Final = 0.6
+"""So many plans have all at once: f traitors, crashes and partitions."""
+
+COLLUDE: Final = "collude"
+"""Instead of a behaviour: the traitor shares its key with the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What somebody wants of the plans that are drawn.
+
+    `sizes`: of groups, one of which is drawn. `traitors`: behaviours with the number of replicas that have each; None:
+    as the seed wants. `excess`: f+1 traitors that collude to fork the group, so that the oracles must object.
+    `calm`: no faults at all.
+    """
+
+    sizes: tuple[int, ...] = (4, 7)
+    traitors: tuple[tuple[str, int], ...] | None = None
+    excess: bool = False
+    calm: bool = False
+    real_keys: bool = False
+
+
+def draw(seed: int, choice: Choice | None = None) -> Plan:
+    """The plan of that seed."""
+    choice = choice or Choice()
+    return _Draw(seed, choice).plan()
+
+
+@dataclass(slots=True)
+class _Draw:
+    seed: int
+    choice: Choice
+    chance: Random = field(init=False)
+    n: int = field(init=False)
+    f: int = field(init=False)
+    heal_at: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.chance = Random(f"plan {self.seed}")
+        self.n = self.chance.choice(self.choice.sizes)
+        self.f = (self.n - 1) // 3
+        self.heal_at = self.chance.choice((400, 800, 1_200, 2_000))
+
+    def plan(self) -> Plan:
+        chance, choice = self.chance, self.choice
+        mixed = chance.random() < MIXED
+        settings, weather, work = self._settings(), self._weather(), self._work()
+        traitors = self._traitors(mixed)
+        faults = () if choice.calm else self._faults(mixed, [i for i in range(self.n) if i not in traitors])
+        return Plan(
+            seed=self.seed,
+            n=self.n,
+            settings=settings,
+            weather=weather,
+            round_us=chance.choice((50, 200, 1_000)),
+            skew_ms=tuple(chance.randint(-400, 400) for _ in range(self.n)),
+            faults=faults,
+            traitors=traitors,
+            work=work,
+            heal_at=0 if choice.calm else self.heal_at,
+            real_keys=choice.real_keys,
+        )
+
+    def _settings(self) -> Settings:
+        chance = self.chance
+        return Settings(
+            window=chance.choice((4, 16, 64)),
+            pipeline=chance.choice((1, 3, 8)),
+            batch_count=chance.choice((1, 4, 50)),
+            batch_wait_ms=Millis(chance.choice((5, 20))),
+            request_timeout_ms=Millis(chance.choice((200, 400))),
+            timeout_cap_ms=Millis(2_000),
+            status_interval_ms=Millis(chance.choice((50, 100))),
+            idle_status_interval_ms=Millis(1_000),
+            pool_count=chance.choice((20, 10_000, 10_000)),
+        )
+
+    def _weather(self) -> Weather:
+        """What the network is like throughout: it may be slow, or reorder, but it delivers."""
+        chance = self.chance
+        return Weather(
+            delay_us=chance.choice((200, 1_000, 5_000)),
+            jitter_us=chance.choice((0, 500, 5_000)),
+            in_order=chance.random() < 0.5,
+            bytes_per_ms=chance.choice((0, 0, 20_000)),
+        )
+
+    def _work(self) -> Work:
+        chance = self.chance
+        return Work(
+            clients=chance.choice((1, 2, 3)),
+            operations=chance.choice((3, 5, 8)),
+            reads=chance.choice((0.0, 0.25, 0.5)),
+            keys=chance.choice((1, 2, 5)),
+            burst=chance.choice((1, 1, 3)),
+            think_ms=chance.choice((10, 100, 400)),
+            payload_bytes=chance.choice((0, 0, 200)),
+            lifetime_ms=Millis(chance.choice((60_000, 60_000, 1_500))),
+            hostile=0 if self.choice.calm else chance.choice((0, 0, 1)),
+        )
+
+    # ── traitors ──
+
+    def _traitors(self, mixed: bool) -> dict[ReplicaId, tuple[str, ...]]:
+        chance, choice = self.chance, self.choice
+        members = [ReplicaId(i) for i in range(self.n)]
+        chance.shuffle(members)
+        if choice.traitors is not None:
+            wanted = [name for name, count in choice.traitors for _ in range(count)]
+            return {member: (name,) for member, name in zip(members, wanted, strict=False)}
+        if choice.excess:
+            # The primary of view 0 leads them, or it takes them long to get anywhere.
+            members = [ReplicaId(0), *(i for i in members if i != 0)]
+            return dict.fromkeys(members[: self.f + 1], ("equivocate", "double-vote", COLLUDE))
+        if choice.calm:
+            return {}
+        count = self.f if mixed else chance.choice((0, 0, self.f))
+        behaviours = [name for name in catalogue.names() if name != "random"]
+        shared = (COLLUDE,) if count > 1 and chance.random() < 0.5 else ()
+        return {member: (*self._habits(behaviours), *shared) for member in sorted(members[:count])}
+
+    def _habits(self, behaviours: list[str]) -> tuple[str, ...]:
+        chance = self.chance
+        if chance.random() < 0.2:
+            return ("random",)
+        return tuple(chance.sample(behaviours, chance.choice((1, 1, 2, 3))))
+
+    # ── faults ──
+
+    def _faults(self, mixed: bool, honest: list[int]) -> tuple[Fault, ...]:
+        chance = self.chance
+        kinds = [self._crash, self._crash, self._cut, self._cut, self._storm, self._jump, self._slow]
+        chosen = [self._crash, self._cut] if mixed else []
+        chosen += [chance.choice(kinds) for _ in range(chance.choice((0, 1, 2, 4)))]
+        found = [make(honest) for make in chosen]
+        return tuple(sorted(found, key=lambda fault: fault.at))
+
+    def _times(self, longest: int) -> tuple[int, int]:
+        """When a fault begins and ends: before the run heals."""
+        at = self.chance.randrange(self.heal_at - 50)
+        return at, min(self.heal_at, at + self.chance.randint(10, longest))
+
+    def _crash(self, honest: list[int]) -> Fault:
+        at, until = self._times(1_000)
+        how = self.chance.randrange(3)
+        return Crash(
+            at=at,
+            until=until,
+            replica=ReplicaId(self.chance.choice(honest)),
+            fuse=self.chance.randint(1, 12) if how == 0 else 0,
+            sent=self.chance.randint(0, 8) if how == 1 else -1,
+        )
+
+    def _cut(self, honest: list[int]) -> Fault:
+        """A partition, one-way or both ways; a replica alone; or some links only. Clients may be cut off, too."""
+        chance = self.chance
+        at, until = self._times(1_200)
+        places = list(range(-3 if chance.random() < 0.3 else 0, self.n))
+        chance.shuffle(places)
+        how = chance.randrange(4)
+        if how == 0:  # some links, each one-way
+            links = [(a, b) for a in places for b in places if a != b and chance.random() < 0.3]
+        else:
+            size = 1 if how == 1 else chance.randint(1, len(places) - 1)
+            inside, outside = places[:size], places[size:]
+            links = [(a, b) for a in inside for b in outside]
+            if how != 2:
+                links += [(b, a) for a, b in links]
+        return Cut(at=at, until=until, links=tuple((ReplicaId(a), ReplicaId(b)) for a, b in sorted(links)))
+
+    def _storm(self, honest: list[int]) -> Fault:
+        chance = self.chance
+        at, until = self._times(1_500)
+        weather = Weather(
+            loss=chance.choice((0.02, 0.1, 0.3)),
+            duplication=chance.choice((0.0, 0.1)),
+            delay_us=chance.choice((500, 5_000, 50_000)),
+            jitter_us=chance.choice((0, 5_000, 50_000)),
+            in_order=chance.random() < 0.3,
+        )
+        return Storm(at=at, until=until, weather=weather)
+
+    def _jump(self, honest: list[int]) -> Fault:
+        at, until = self._times(1_000)
+        by_ms = self.chance.choice((-60_000, -3_000, -500, 500, 3_000, 60_000))
+        return Jump(at=at, until=until, replica=ReplicaId(self.chance.choice(honest)), by_ms=by_ms)
+
+    def _slow(self, honest: list[int]) -> Fault:
+        at, until = self._times(1_500)
+        round_us = self.chance.choice((5_000, 30_000, 150_000))
+        return Slow(at=at, until=until, replica=ReplicaId(self.chance.choice(honest)), round_us=round_us)

@@ -1,0 +1,87 @@
+"""What the clients of a run did and saw, as the oracles want it."""
+
+from collections.abc import Iterable
+
+from bftledger.apps.machine import Result as LedgerResult
+from bftledger.base.ids import Digest
+from bftledger.base.transaction import decode
+from bftledger.check.durability import Acknowledgement, Held
+from bftledger.check.history import CAS, GET, PUT, Dropped, Operation, Read, Result, ledger_operation, result_of
+from bftledger.ledger.block import Block
+from bftledger.ledger.outcome import State
+from bftledger.sim.client import Call
+from bftledger.sim.host import Disk
+
+
+def operations(calls: Iterable[Call]) -> list[Operation]:
+    """All calls, the unanswered too."""
+    return [_operation(call) for call in calls]
+
+
+def _operation(call: Call) -> Operation:
+    receipt = call.outcome.receipt if call.outcome else None
+    return Operation(
+        client=f"client {call.client}",
+        key=call.key,
+        kind=call.kind,
+        args=_args(call),
+        invoked=call.invoked,
+        returned=call.returned,
+        result=_result(call),
+        id=call.transaction.id if call.transaction else b"",
+        height=receipt.header.height if receipt else call.height if call.kind == GET and call.returned else None,
+        index=receipt.index if receipt else None,
+    )
+
+
+def _args(call: Call) -> tuple[int | bytes, ...]:
+    if call.kind == PUT:
+        return (call.value,)
+    return (call.version, call.value) if call.kind == CAS else ()
+
+
+def _result(call: Call) -> Result | None:
+    if call.returned is None:
+        return None
+    if call.kind == GET:
+        return Read(call.found.value, call.found.version) if call.found else Read(None, 0)
+    outcome = call.outcome
+    assert outcome is not None, "an answered write has an outcome"
+    if outcome.state is State.EXPIRED:
+        return Dropped()
+    assert outcome.receipt is not None, "what is in the ledger has a receipt"
+    return result_of(call.kind, outcome.receipt.result)
+
+
+def acknowledgements(calls: Iterable[Call]) -> list[Acknowledgement]:
+    """What every receipt says that a client has verified."""
+    receipts = [call.outcome.receipt for call in calls if call.outcome and call.outcome.receipt]
+    return [
+        Acknowledgement(
+            tx_id=receipt.transaction.id,
+            height=receipt.header.height,
+            block_hash=receipt.header.hash,
+            index=receipt.index,
+        )
+        for receipt in receipts
+    ]
+
+
+def ledger_of(disk: Disk, genesis_block: Digest) -> list[Held]:
+    """A replica's blocks as the oracle of durability wants them, from the genesis block on."""
+    return [Held(genesis_block, ()), *(Held(rows.block_hash, tuple(rows.tx_ids)) for rows in disk.rows())]
+
+
+def ledger_operations(disk: Disk, genesis_hash: Digest) -> list[list[Operation | None]]:
+    """The operations of each block that a replica has, from the genesis block on."""
+    found: list[list[Operation | None]] = [[]]
+    for rows in disk.rows():
+        block = Block.decode(rows.block)
+        pairs = zip(block.transactions, block.results, strict=True)
+        found.append(
+            [
+                ledger_operation(decode(data, genesis_hash), LedgerResult.decode(result), rows.height, index)
+                for index, (data, result) in enumerate(pairs)
+            ]
+        )
+    return found

@@ -1,0 +1,94 @@
+"""Clients that send what nobody should: garbage, forgeries, what is too old, too early or too much."""
+
+from random import Random
+from typing import Final
+
+from bftledger.base import cbor
+from bftledger.base.ids import Millis, ReplicaId, Seq, Signature, TxId
+from bftledger.base.transaction import NONCE_BYTES, sign
+from bftledger.ledger import client_wire
+from bftledger.ledger.client_messages import AskBlock, AskBlocks, AskFate, AskHeight, AskReceipt, Query, Submit
+from bftledger.sim.host import START_MS
+from bftledger.sim.plan import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bftledger.sim.world import World
+
+_PAUSE_US: Final = 150_000
+
+
+class HostileClient:
+    """Acts now and then until the run heals. It has a key of its own, and nothing to lose."""
+
+    def __init__(self, number: int, world: "World", plan: Plan) -> None:
+        self._number = plan.work.clients + number
+        self._world = world
+        self._plan = plan
+        self._chance = Random(f"hostile client {number} of {plan.seed}")
+        self._signer = world.keys.signer(f"hostile client {number}")
+        self._sent = 0
+
+    def act(self) -> None:
+        """Sends something to one replica or to all; then rests for a while."""
+        if self._world.is_healed:
+            return
+        chance = self._chance
+        frame = self._frame()
+        replicas = range(self._plan.n)
+        for replica in replicas if chance.random() < 0.3 else (chance.randrange(self._plan.n),):
+            self._world.to_replica(self._number, ReplicaId(replica), frame)
+        self._world.at(self._world.now + 1 + chance.randrange(_PAUSE_US), self.act)
+
+    def _frame(self) -> bytes:
+        chance = self._chance
+        self._sent += 1
+        kind = chance.randrange(8)
+        if kind == 0:
+            return chance.randbytes(chance.randrange(200))
+        if kind == 1:
+            frame = bytearray(self._submission())
+            frame[chance.randrange(len(frame))] ^= 1 << chance.randrange(8)
+            return bytes(frame)
+        if kind == 2:
+            return self._question()
+        return self._submission()
+
+    def _submission(self) -> bytes:
+        """One that is fine, expired, created too late for some or for all, badly signed, or means nothing."""
+        chance = self._chance
+        now = START_MS + self._world.now // 1_000
+        created = now + chance.choice((0, 0, 0, -50_000, 2_500, 4_900, 30_000))
+        payload = cbor.encode(["put", b"junk key %d" % chance.randrange(3), b"junk %d" % self._sent])
+        if chance.random() < 0.1:
+            payload = chance.randbytes(20)
+        transaction = sign(
+            self._signer,
+            self._world.genesis.genesis_hash,
+            nonce=self._sent.to_bytes(NONCE_BYTES, "big"),
+            created=Millis(created),
+            expires=Millis(created + chance.choice((100, 1_000, 45_000))),
+            payload=payload,
+        )
+        encoded = transaction.encoded
+        if chance.random() < 0.2:
+            forged = Signature(chance.randbytes(64))
+            encoded = encoded.replace(transaction.signature, forged)
+        return client_wire.encode(Submit(request_id=self._sent, transaction=encoded))
+
+    def _question(self) -> bytes:
+        chance, number = self._chance, self._sent
+        unknown = TxId(chance.randbytes(32))
+        height = Seq(chance.choice((0, 1, 5, 1 << 40)))
+        return client_wire.encode(
+            chance.choice(
+                (
+                    AskFate(request_id=number, tx_id=unknown),
+                    AskReceipt(request_id=number, tx_id=unknown),
+                    AskBlock(request_id=number, height=height),
+                    AskBlocks(request_id=number, count=chance.choice((1, 256))),
+                    AskHeight(request_id=number, minimum=height),
+                    Query(request_id=number, args=b"key 0", certified=True, minimum=height),
+                )
+            )
+        )

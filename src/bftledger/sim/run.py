@@ -1,0 +1,226 @@
+"""One run of a plan with all oracles watching, and what they say in the end."""
+
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
+from bftledger.check import agreement, bounds, durability, integrity, linearizability, progress, witness
+from bftledger.check.durability import Held
+from bftledger.check.promises import Promises
+from bftledger.check.violation import Violation, Who
+from bftledger.ledger.asking import Timing
+from bftledger.pbft import invariants
+from bftledger.pbft.evidence import verify_evidence
+from bftledger.pbft.messages import Message
+from bftledger.sim.history import acknowledgements, ledger_of, ledger_operations, operations
+from bftledger.sim.host import Host
+from bftledger.sim.plan import Plan
+from bftledger.sim.recording import Kind, Observer
+from bftledger.sim.world import Watch, World
+
+_NO_ROOT: Final = Digest(b"")
+"""The header that is hashed holds the state root."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of a run. `lasted_us`: virtual time. `counts`: what happened how often. `trace_hash`: of all sent."""
+
+    plan: Plan
+    violations: tuple[Violation, ...]
+    trace_hash: str
+    lasted_us: int
+    height: int
+    views: int
+    """The highest view that an honest replica was in."""
+    is_forked: bool = False
+    """Whether honest replicas executed different blocks at one height."""
+    convicted: frozenset[ReplicaId] = frozenset()
+    """Whom the evidence convicts that honest replicas hold in the end."""
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no oracle objects."""
+        return not self.violations
+
+
+class Oracles(Watch):
+    """Watches a run as it goes on: agreement, promises, durability before sending, invariants, bounds, view changes."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._honest = frozenset(plan.honest)
+        self._agreement = agreement.Agreement()
+        self._promises = Promises()
+        self._heights: Counter[ReplicaId] = Counter()
+        self._views: dict[ReplicaId, tuple[View, bool]] = {}
+        self.entered: list[progress.Entered] = []
+        self.violations: list[Violation] = []
+
+    def begun(self, world: World, host: Host) -> None:
+        """Its views are counted anew from what it recovered."""
+        assert host.running is not None, "it has just started"
+        state = host.running.replica.state
+        self._views[host.id] = (state.view, state.active)
+
+    def ended_round(self, world: World, host: Host) -> None:
+        """After each durable round."""
+        assert host.running is not None, "its round has just ended"
+        state = host.running.replica.state
+        try:
+            invariants.check(state)
+        except AssertionError as error:
+            self.object_to(world, Violation("invariants", f"replica {host.id}: not true: {error}", None, (host.id,)))
+        if host.id not in self._honest:
+            return
+        for violation in bounds.exceeded(bounds.state_bounds(state), f"replica {host.id}"):
+            self.object_to(world, violation)
+        self._note_view(world, host.id, state.view, state.active)
+        height = host.running.ledger.tip.height
+        for number in range(self._heights[host.id] + 1, height + 1):
+            block_hash = host.disk.block_hash(Seq(number))
+            assert block_hash is not None, "what is executed is stored"
+            world.tell(Kind.EXECUTED, f"block {number} {block_hash.hex()[:8]}", host.id)
+            for violation in self._agreement.add(host.id, number, block_hash, _NO_ROOT):
+                self.object_to(world, violation)
+        self._heights[host.id] = height
+
+    def _note_view(self, world: World, replica: ReplicaId, view: View, active: bool) -> None:
+        if self._views.get(replica) == (view, active):
+            return
+        self._views[replica] = (view, active)
+        if active:
+            world.tell(Kind.VIEW_BEGUN, f"replica {replica} enters view {view}", replica)
+            self.entered.append(progress.Entered(world.now // 1_000, view))
+        else:
+            world.tell(Kind.VIEW_LEFT, f"replica {replica} wants view {view}", replica)
+
+    def said(self, world: World, host: Host, message: Message) -> None:
+        """Before an honest replica's message leaves."""
+        if message.replica != host.id:
+            return  # a NEW-VIEW that it passes on
+        for violation in self._promises.add(message):
+            self.object_to(world, violation)
+        if not host.disk.has_promised(message):
+            what = f"replica {host.id} sent {type(message).__name__} before it was durable"
+            self.object_to(world, Violation("promises", what, None, (host.id,)))
+
+    def halted(self, world: World, host: Host, reason: str) -> None:
+        """An honest replica of an honest quorum has no reason to."""
+        if host.id in self._honest:
+            self.object_to(world, Violation("halted", f"replica {host.id} halted: {reason}", None, (host.id,)))
+
+    def object_to(self, world: World, violation: Violation) -> None:
+        """An oracle has something to say."""
+        self.violations.append(violation)
+        world.tell(Kind.VIOLATION, str(violation))
+
+
+def run(plan: Plan, observer: Observer | None = None) -> Report:
+    """Runs the plan to its end: faults, healing, and then as long as is allowed until all is answered and settled."""
+    oracles = Oracles(plan)
+    world = World(plan, oracles, observer)
+    bound_us, answered, settled, target = 0, False, False, Seq(0)
+    try:
+        world.run(1_000 * plan.heal_at)
+        bound_us = 1_000 * _recovery_bound_ms(world)
+        while not answered and not _overdue(world, bound_us):
+            answered = world.run(world.now + bound_us // 4, lambda: all(client.is_over for client in world.clients))
+        target = max((host.height for host in world.up), default=Seq(0))
+        settled = answered and world.run(world.now + bound_us, lambda: _is_settled(world, target))
+    except Exception as error:  # noqa: BLE001  (whatever goes wrong in a run is what the run has found)
+        oracles.object_to(world, _defect(error))
+        return _report(world, oracles)
+    found = _overdue(world, bound_us)
+    found += progress.check_views(oracles.entered, healed=plan.heal_at, group=world.genesis.group)
+    if answered and not settled:
+        found.append(_unsettled(world, target))
+    for violation in (*found, *_judge_ledger(world)):
+        oracles.object_to(world, violation)
+    return _report(world, oracles)
+
+
+def _report(world: World, oracles: Oracles) -> Report:
+    world.retire()
+    return Report(
+        plan=world.plan,
+        violations=tuple(dict.fromkeys(oracles.violations)),
+        trace_hash=world.trace_hash,
+        lasted_us=world.now,
+        height=max((host.height for host in world.up), default=Seq(0)),
+        views=max((entered.view for entered in oracles.entered), default=View(0)),
+        is_forked=any(violation.oracle == agreement.ORACLE for violation in oracles.violations),
+        convicted=frozenset(_convicted(world)),
+        counts=world.counts,
+    )
+
+
+def _defect(error: Exception) -> Violation:
+    """An assertion that does not hold, or any other error that should never leave an engine or a session."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
+    return Violation("defect", f"{type(error).__name__} at {where}: {error}")
+
+
+def _recovery_bound_ms(world: World) -> Millis:
+    """So long after the healing, or after its call if that is later, every client has its answer."""
+    failed = max((host.running.replica.state.failed_views for host in world.up if host.running), default=0)
+    return progress.recovery_bound_ms(world.plan.settings, world.genesis.group, Timing(), failed_views=failed)
+
+
+def _convicted(world: World) -> set[ReplicaId]:
+    """Whom the evidence convicts that honest replicas hold."""
+    held = [evidence for i in world.plan.honest for evidence in getattr(world.hosts[i].disk, "evidence", list)()]
+    return {verify_evidence(data, world.genesis.group, world.keys.verifier).replica for data in held}
+
+
+# ── progress ──
+
+
+def _overdue(world: World, bound_us: int) -> list[Violation]:
+    requests = [
+        progress.Request(
+            f"{call.kind} {call.key.decode()} of client {client.number}",
+            call.invoked // 1_000,
+            None if call.returned is None else call.returned // 1_000,
+        )
+        for client in world.clients
+        for call in client.calls
+    ]
+    healed = world.plan.heal_at
+    return progress.check_answered(requests, healed=healed, bound=bound_us // 1_000, now=world.now // 1_000)
+
+
+def _is_settled(world: World, target: Seq) -> bool:
+    """Whether all honest replicas run, and know everything to be final that clients know to be."""
+    return len(world.up) == len(world.plan.honest) and all(
+        host.height >= target and host.stable >= target for host in world.up
+    )
+
+
+def _unsettled(world: World, target: Seq) -> Violation:
+    told = ", ".join(f"replica {host.id} at {host.height}, stable {host.stable}" for host in world.up)
+    return Violation(progress.ORACLE, f"not all replicas reach block {target}: {told}")
+
+
+# ── the ledger and its clients ──
+
+
+def _judge_ledger(world: World) -> list[Violation]:
+    calls = [call for client in world.clients for call in client.calls]
+    genesis, honest = world.genesis, world.plan.honest
+    ledgers: dict[Who, list[Held]] = {i: ledger_of(world.hosts[i].disk, world.genesis_block) for i in honest}
+    longest = world.hosts[max(honest, key=lambda i: (world.hosts[i].height, -i))]
+    acknowledged = durability.Durability()
+    found: list[Violation] = []
+    for acknowledgement in acknowledgements(calls):
+        found += acknowledged.add(acknowledgement)
+    found += acknowledged.violations(ledgers)
+    blocks = [rows.block for rows in longest.disk.rows()]
+    found += integrity.check_chain(longest.id, blocks, genesis, world.machine, world.keys.verifier)
+    history = operations(calls)
+    found += linearizability.check_history(history)
+    found += witness.check_witness(history, ledger_operations(longest.disk, genesis.genesis_hash))
+    return found

@@ -1,0 +1,388 @@
+"""A group and its clients on virtual time: one queue of things to happen, ordered by time and then by origin.
+
+Nothing here looks at a real clock or draws from anything but the plan's seed. Everything that an adversary, a fault or
+the weather does to the group happens here; what the group makes of it is the business of the engines.
+"""
+
+import hashlib
+import heapq
+from collections import Counter
+from collections.abc import Callable
+from functools import cache, partial
+from random import Random
+from struct import Struct
+from typing import Final
+
+from bftledger.adversary.byzantine import Byzantine
+from bftledger.adversary.catalogue import parse
+from bftledger.apps.kv import KeyValue
+from bftledger.base.genesis import Genesis, ReplicaKeys
+from bftledger.base.ids import Millis, ReplicaId
+from bftledger.engine.engine import Engine, Halted, Round
+from bftledger.engine.running import Running
+from bftledger.ledger.proofs import Proofs
+from bftledger.ledger.session import Session
+from bftledger.pbft.messages import Message
+from bftledger.pbft.timers import Timer
+from bftledger.sim.client import Client
+from bftledger.sim.door import SharedDoor
+from bftledger.sim.host import START_MS, Host, PowerLoss
+from bftledger.sim.hostile import HostileClient
+from bftledger.sim.keys import KeyRing
+from bftledger.sim.network import Network
+from bftledger.sim.plan import Crash, Cut, Fault, Jump, Plan, Slow, Storm
+from bftledger.sim.recording import Fate, Happening, Kind, Observer, Sending
+
+_TRACE: Final = Struct(">QbbIQ")
+_KEYS: Final = {False: KeyRing(), True: KeyRing(real=True)}
+
+
+@cache
+def genesis_of(n: int, real_keys: bool) -> Genesis:
+    """The group of `n` replicas that runs of this size have in common."""
+    ring = _KEYS[real_keys]
+    replicas = tuple(ReplicaKeys(ring.replica(i).public_key, bytes([i + 1]) * 32) for i in range(n))
+    return Genesis(name="simulated", created=START_MS, app="kv", replicas=replicas)
+
+
+class Watch:
+    """What the oracles want to be told while a run goes on; does nothing by itself."""
+
+    def begun(self, world: "World", host: Host) -> None:
+        """A replica has started, new or again."""
+
+    def ended_round(self, world: "World", host: Host) -> None:
+        """A replica's round is durable."""
+
+    def said(self, world: "World", host: Host, message: Message) -> None:
+        """An honest replica has sent a message."""
+
+    def halted(self, world: "World", host: Host, reason: str) -> None:
+        """An honest replica found that it must not go on."""
+
+
+class World:
+    """One run of a plan."""
+
+    def __init__(self, plan: Plan, watch: Watch | None = None, observer: Observer | None = None) -> None:
+        self.plan: Final = plan
+        self.now = 0
+        """Microseconds since the run began."""
+        self.keys: Final = _KEYS[plan.real_keys]
+        self.genesis: Final = genesis_of(plan.n, plan.real_keys)
+        self.door: Final = SharedDoor(self.genesis.group, self.keys.verifier)
+        self.network: Final = Network(plan.weather, Random(f"network {plan.seed}"))
+        self.counts: Counter[str] = Counter()
+        """What happened how often, for whoever adds up many runs."""
+        self.is_healed = False
+        self._watch: Final = watch or Watch()
+        self._observer: Final = observer
+        self._hash = hashlib.blake2b(digest_size=16)
+        self._queue: list[tuple[int, int, Callable[[], None]]] = []
+        self._order = 0
+        self.hosts: Final = [Host(i, plan.round_us) for i in self.genesis.group.replicas]
+        for host, skew in zip(self.hosts, plan.skew_ms, strict=False):
+            host.skew_ms = skew
+        self.clients: Final = self._make_clients()
+        self.machine: Final = KeyValue({})
+        self.hostile: Final = [HostileClient(i, self, plan) for i in range(plan.work.hostile)]
+        self._begin()
+
+    def _make_clients(self) -> list[Client]:
+        machine, work = KeyValue({}), self.plan.work
+        proofs = Proofs(self.genesis, machine, self.keys.verifier)
+        self.genesis_block = proofs.genesis_block.hash
+        return [
+            Client(
+                number=i,
+                world=self,
+                session=Session(proofs),
+                signer=self.keys.client(i),
+                genesis_hash=self.genesis.genesis_hash,
+                machine=machine,
+                work=work,
+                chance=Random(f"client {i} of {self.plan.seed}"),
+            )
+            for i in range(work.clients)
+        ]
+
+    def _begin(self) -> None:
+        for host in self.hosts:
+            self.start(host)
+        for fault in self.plan.faults:
+            self.at(1_000 * fault.at, partial(self._strike, fault))
+        self.at(1_000 * self.plan.heal_at, self._heal)
+        for client in self.clients:
+            self.wake(client, 0)
+        for hostile in self.hostile:
+            self.at(0, hostile.act)
+
+    # ── time ──
+
+    def at(self, time: int, action: Callable[[], None]) -> None:
+        """Does this at that time."""
+        self._order += 1
+        heapq.heappush(self._queue, (time, self._order, action))
+
+    def run(self, until_us: int, is_over: Callable[[], bool] = lambda: False) -> bool:
+        """Lets time pass until then, or until `is_over`; whether it was."""
+        queue = self._queue
+        while not is_over():
+            if not queue or queue[0][0] > until_us:
+                self.now = until_us
+                return is_over()
+            self.now, _, action = heapq.heappop(queue)
+            self.counts["events"] += 1
+            action()
+        return True
+
+    @property
+    def trace_hash(self) -> str:
+        """Of everything that was sent so far, when and by whom: 32 hexadecimal digits."""
+        return self._hash.hexdigest()
+
+    # ── replicas ──
+
+    @property
+    def up(self) -> list[Host]:
+        """The honest replicas that run."""
+        return [self.hosts[i] for i in self.plan.honest if self.hosts[i].running is not None]
+
+    def start(self, host: Host) -> None:
+        """Starts a replica from its disk."""
+        host.running = self._make(host)
+        self._happened(Kind.STARTED, f"replica {host.id} starts", host.id)
+        self._watch.begun(self, host)
+        self._input(host, lambda running, now: running.start(now))
+
+    def _make(self, host: Host) -> Running:
+        engine = Engine(
+            genesis=self.genesis,
+            me=host.id,
+            signer=self.keys.replica(host.id),
+            verifier=self.keys.verifier,
+            settings=self.plan.settings,
+            machine=KeyValue({}),
+            store=host.disk,
+            door=self.door,
+        )
+        names = self.plan.traitors.get(host.id)
+        if names is None:
+            return engine
+        accomplices = self.plan.traitors if "collude" in names else (host.id,)
+        return Byzantine(
+            engine,
+            [parse(name) for name in names if name != "collude"],
+            signers={i: self.keys.replica(i) for i in accomplices},
+            seed=self.plan.seed,
+        )
+
+    def crash(self, host: Host) -> None:
+        """The process dies."""
+        self.counts["crashes"] += 1
+        self._happened(Kind.CRASHED, f"replica {host.id} crashes", host.id)
+        self._count(host)
+        host.die()
+
+    def retire(self) -> None:
+        """The run is over: what the replicas counted is added up."""
+        for host in self.hosts:
+            self._count(host)
+
+    def _count(self, host: Host) -> None:
+        if host.running is not None:
+            self.counts.update(host.running.counters())
+
+    def _input(self, host: Host, what: Callable[[Running, Millis], None]) -> None:
+        if host.running is None:
+            return
+        host.inbox.append(what)
+        if not host.has_round:
+            host.has_round = True
+            host.free_at = max(self.now, host.free_at) + host.round_us
+            self.at(host.free_at, partial(self._round, host))
+
+    def _round(self, host: Host) -> None:
+        host.has_round = False
+        running = host.running
+        if running is None or not host.inbox:
+            return
+        inbox, host.inbox = host.inbox, []
+        clock = host.clock(self.now)
+        try:
+            for what in inbox:
+                what(running, clock)
+            finished = running.end_round(clock)
+        except PowerLoss:
+            self.crash(host)
+            return
+        except Halted as error:
+            self._happened(Kind.HALTED, f"replica {host.id} halts: {error}", host.id)
+            self._watch.halted(self, host, str(error))
+            host.die()
+            return
+        self._watch.ended_round(self, host)
+        self._perform(host, running, finished)
+        if finished.has_more:
+            self._input(host, lambda running, now: None)
+
+    def _perform(self, host: Host, running: Running, finished: Round) -> None:
+        for after, kind, token in host.set_timers(finished):
+            self.at(self.now + 1_000 * after, partial(self._fire, host, kind, token))
+        lies: set[tuple[ReplicaId, bytes]] = set()
+        if isinstance(running, Byzantine):
+            lies = running.last_lies
+            if self._observer is not None:
+                for to, frame in sorted(running.withheld):
+                    self._observer.sent(Sending(self.now, host.id, to, frame, is_lie=True, fate=Fate.WITHHELD))
+        said: bytes | None = None
+        for number, (to, frame) in enumerate(finished.to_peers):
+            if number == host.die_after:
+                break
+            if frame is not said and not isinstance(running, Byzantine):
+                said = frame
+                message = self.door.read(frame)
+                assert message is not None, "an honest replica sends authentic messages"
+                self._watch.said(self, host, message)
+            self._send(host, to, frame, (to, frame) in lies)
+        else:
+            for route, frame in finished.to_clients:
+                self._reply(host, route, frame)
+        if host.die_after >= 0:
+            self.crash(host)
+
+    def _fire(self, host: Host, kind: type[Timer], token: int) -> None:
+        timer = host.take_timer(kind, token)
+        if timer is not None:
+            self.counts["timers"] += 1
+            self._input(host, lambda running, now: running.on_timer(timer, now))
+
+    # ── messages ──
+
+    def _send(self, host: Host, to: ReplicaId, frame: bytes, is_lie: bool) -> None:
+        arrives = self.network.send(host.id, to, len(frame), self.now)
+        first = 0 if isinstance(arrives, Fate) else arrives[0]
+        self.counts["messages"] += 1
+        self._hash.update(_TRACE.pack(self.now, host.id, to, len(frame), first))
+        self._hash.update(frame)
+        if self._observer is not None:
+            sending = Sending(self.now, host.id, to, frame, is_lie)
+            if isinstance(arrives, Fate):
+                sending.fate = arrives
+            else:
+                sending.arrives = arrives
+            self._observer.sent(sending)
+        if isinstance(arrives, Fate):
+            self.counts[arrives.name.lower()] += 1
+            return
+        for at in arrives:
+            self.at(at, partial(self._arrive, self.hosts[to], host.id, frame))
+
+    def _arrive(self, host: Host, source: ReplicaId, frame: bytes) -> None:
+        self._input(host, lambda running, now: running.on_peer(source, frame, now))
+
+    def to_replica(self, client: int, replica: ReplicaId, frame: bytes) -> None:
+        """A client sends a request."""
+        arrives = self.network.send(-1 - client, replica, len(frame), self.now)
+        self._hash.update(_TRACE.pack(self.now, -1 - client, replica, len(frame), 0))
+        if isinstance(arrives, Fate):
+            return
+        route = b"client %d" % client
+        for at in arrives:
+            self.at(at, partial(self._on_request, self.hosts[replica], route, frame))
+
+    def _on_request(self, host: Host, route: bytes, frame: bytes) -> None:
+        self._input(host, lambda running, now: running.on_client(route, frame, now))
+
+    def _reply(self, host: Host, route: bytes, frame: bytes) -> None:
+        number = int(route.removeprefix(b"client "))
+        if number >= len(self.clients):
+            return  # nobody hostile listens
+        client = self.clients[number]
+        arrives = self.network.send(host.id, -1 - number, len(frame), self.now)
+        self._hash.update(_TRACE.pack(self.now, host.id, -1 - number, len(frame), 0))
+        if not isinstance(arrives, Fate):
+            for at in arrives:
+                self.at(at, partial(client.receive, host.id, frame))
+
+    def wake(self, client: Client, at: int) -> None:
+        """Calls the client at that time."""
+        self.at(at, client.woken)
+
+    # ── faults ──
+
+    def _strike(self, fault: Fault) -> None:
+        self.counts[type(fault).__name__.lower()] += 1
+        match fault:
+            case Cut(links=links):
+                self.network.cut(links)
+            case Storm(weather=weather):
+                self.network.weather = weather
+            case Crash():
+                self._crash_later(fault)
+            case Jump(replica=replica, by_ms=by_ms):
+                self.hosts[replica].jump_ms += by_ms
+            case Slow(replica=replica, round_us=round_us):
+                self.hosts[replica].round_us = round_us
+        self._happened(Kind.FAULT, describe(fault))
+        self.at(1_000 * fault.until, partial(self._end, fault))
+
+    def _crash_later(self, fault: Crash) -> None:
+        host = self.hosts[fault.replica]
+        host.downs += 1
+        if host.running is None:
+            return
+        if fault.fuse:
+            host.disk.fuse = fault.fuse
+        elif fault.sent >= 0:
+            host.die_after = fault.sent
+        else:
+            self.crash(host)
+
+    def _end(self, fault: Fault) -> None:
+        match fault:
+            case Cut(links=links):
+                self.network.mend(links)
+            case Storm():
+                self.network.weather = self.plan.weather
+            case Crash(replica=replica):
+                host = self.hosts[replica]
+                host.downs -= 1
+                host.disk.fuse, host.die_after = 0, -1
+                if host.running is None and not host.downs:
+                    self.start(host)
+            case Jump(replica=replica, by_ms=by_ms):
+                self.hosts[replica].jump_ms -= by_ms
+            case Slow(replica=replica):
+                self.hosts[replica].round_us = self.plan.round_us
+        self._happened(Kind.FAULT, f"over: {describe(fault)}")
+
+    def _heal(self) -> None:
+        self.is_healed = True
+        self._happened(Kind.HEALED, "from here on there are no faults but the traitors'")
+
+    # ── telling ──
+
+    def _happened(self, kind: Kind, text: str, replica: ReplicaId | None = None) -> None:
+        if self._observer is not None:
+            self._observer.happened(Happening(self.now, kind, text, replica))
+
+    def tell(self, kind: Kind, text: str, replica: ReplicaId | None = None) -> None:
+        """For those who watch and have something to say."""
+        self._happened(kind, text, replica)
+
+
+def describe(fault: Fault) -> str:
+    """A fault in a few words."""
+    match fault:
+        case Cut(links=links):
+            return "cut: " + ", ".join(f"{a}→{b}" for a, b in links)
+        case Storm(weather=weather):
+            return f"storm: loses {weather.loss:.0%}, doubles {weather.duplication:.0%}, {weather.delay_us} µs and more"
+        case Crash(replica=replica, fuse=fuse, sent=sent):
+            when = f" at operation {fuse} of its store" if fuse else f" after {sent} frames of a round" * (sent >= 0)
+            return f"replica {replica} crashes{when}"
+        case Jump(replica=replica, by_ms=by_ms):
+            return f"the clock of replica {replica} jumps by {by_ms} ms"
+        case Slow(replica=replica, round_us=round_us):
+            return f"replica {replica} takes {round_us} µs for a round"
