@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+SEEDS ?= 200000
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv install dev test lint format types tests demo bench clean
+.PHONY: help venv install dev test lint format types tests campaign twins mutants soak demo bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | while IFS='|' read -r name does; do \
@@ -39,6 +40,18 @@ types: dev  ## mypy --strict
 
 tests: dev  ## the tests alone, in JOBS processes
 	$(BIN)/pytest -n $(JOBS)
+
+campaign: dev  ## SEEDS runs of the simulator, each from a seed of its own (200000: hours)
+	$(BIN)/bftledger sim --seeds $(SEEDS) --jobs $(JOBS)
+
+twins: dev  ## every scenario of one twin among four replicas, in two partitions and three views
+	$(BIN)/bftledger sim --twins 1 --jobs $(JOBS)
+
+mutants: dev  ## looks for the seeds that catch the planted bugs, and says which
+	$(BIN)/python -m tests.mutants.hunt --jobs $(JOBS)
+
+soak: dev  ## runs of new seeds until Ctrl-C
+	$(BIN)/bftledger sim --seeds 0 --first $$(date +%s)000 --jobs $(JOBS)
 
 bench: dev  ## throughput and latency of a local group of four
 	$(BIN)/python bench/throughput.py

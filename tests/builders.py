@@ -20,6 +20,8 @@ from bftledger.pbft import invariants, wire
 from bftledger.pbft.certificates import make_checkpoint_certificate
 from bftledger.pbft.effects import Effect, Halt
 from bftledger.pbft.events import Delivered, Event, Received, TimerFired
+from bftledger.pbft.evidence import bare
+from bftledger.pbft.guilt import Signed
 from bftledger.pbft.messages import (
     Blocks,
     Checkpoint,
@@ -38,6 +40,7 @@ from bftledger.pbft.messages import (
     SlotStatus,
     Stable,
     Status,
+    Testimony,
     ViewChange,
 )
 from bftledger.pbft.replica import Replica
@@ -210,9 +213,12 @@ class Writer:
         view: int = 0,
         active: bool = True,
         stable: int = 0,
+        stable_hash: Digest | None = None,
         executed: int = 0,
+        executed_hash: Digest | None = None,
         slots: Iterable[SlotStatus] = (),
         view_changes: int = 0,
+        convicted: Iterable[int] = (),
     ) -> Status:
         return self._sign(
             Status,
@@ -220,9 +226,12 @@ class Writer:
             view=View(view),
             active=active,
             stable=Seq(stable),
+            stable_hash=stable_hash,
             executed=Seq(executed),
+            executed_hash=executed_hash,
             slots=tuple(slots),
             view_changes=view_changes,
+            convicted=sum(1 << i for i in convicted),
         )
 
     def relay(self, by: int, *of: str) -> Relay:
@@ -239,6 +248,9 @@ class Writer:
 
     def fetch_blocks(self, by: int, *, first: int = 1) -> FetchBlocks:
         return self._sign(FetchBlocks, by, first=Seq(first))
+
+    def testimony(self, by: int, *messages: Signed) -> Testimony:
+        return self._sign(Testimony, by, messages=tuple(bare(message) for message in messages))
 
     def blocks(
         self, by: int, certificate: CheckpointCertificate, *, first: int = 1, blocks: Iterable[bytes] = (b"block",)

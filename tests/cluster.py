@@ -23,9 +23,11 @@ from bftledger.pbft import events as ev
 from bftledger.pbft import invariants, messages, wire
 from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.messages import Blocks, Proposal
+from bftledger.pbft.recovery import Recent
 from bftledger.pbft.replica import Replica
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import Timer
+from bftledger.pbft.witness import Witness
 from tests.builders import FAST, GENESIS, GENESIS_BLOCK, NOW, Keys
 from tests.memory_store import MAX_SKEW_MS, MemoryStore, slot_of
 from tests.traitor import Traitor
@@ -53,6 +55,8 @@ class Node:
     timers: dict[type, tuple[Timer, int]] = field(default_factory=dict)
     promised: dict[tuple[int, str, int], bytes] = field(default_factory=dict)
     ignored: list[fx.Ignored] = field(default_factory=list)
+    judge: Witness = field(default_factory=Witness)
+    """Sees all that it says, also across restarts."""
     traitor: Traitor | None = None
     """What this member makes of its messages, if it is Byzantine."""
 
@@ -114,6 +118,11 @@ class Cluster:
             executed=Seq(len(store.blocks)),
             executed_hash=store.hashes[-1],
             certificate=store.certificates[max(store.certificates)] if store.certificates else None,
+            recent=[
+                Recent(Seq(height), store.hashes[height], store.certificates.get(height))
+                for height in range(1, len(store.hashes))
+            ],
+            evidence=store.evidence,
         )
         self.log(f"{id}: starts")
         self.step(node, ev.Started())
@@ -211,6 +220,8 @@ class Cluster:
                 yield from self._read(node, to, first)
             case fx.Ignore(reason):
                 node.ignored.append(reason)
+            case fx.Convict(evidence):
+                node.store.evidence.append(evidence)
             case fx.Halt(reason):
                 raise AssertionError(f"an honest replica halted: {reason}")
             case fx.Refuse():
@@ -285,12 +296,14 @@ class Cluster:
         frame = wire.encode(message)
         if isinstance(message, PROMISES) and message.replica == node.id:
             self._check_promise(node, message)
+        accused = [str(found) for found in node.judge.see(message) if self.nodes[found.replica].traitor is None]
+        assert not accused, "an honest replica gave reason to be accused"
         for to in receivers:
             assert to != node.id, "nobody sends to itself"
             if self.tap(node.id, to, frame):
                 frames = [frame] if node.traitor is None else map(wire.encode, node.traitor.lens(message, self.now))
                 for each in frames:
-                    self._transmit(node.id, to, each)
+                    self.transmit(node.id, to, each)
 
     def _check_promise(self, node: Node, message: Any) -> None:
         """Disk before promise, and never two promises for one slot, whatever happened in between."""
@@ -300,7 +313,8 @@ class Cluster:
         promise = (seq, kind, getattr(message, "view", 0))
         assert node.promised.setdefault(promise, said) == said, f"two different {kind} for the same slot"
 
-    def _transmit(self, source: int, to: int, frame: bytes) -> None:
+    def transmit(self, source: int, to: int, frame: bytes) -> None:
+        """The network takes a frame."""
         network, chance = self.network, self.random.random
         if (source, to) in network.cut or (network.loss and chance() < network.loss):
             return

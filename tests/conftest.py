@@ -7,3 +7,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rewrite-transcripts", action="store_true", help="write the golden transcripts anew instead of comparing"
     )
+    parser.addoption(
+        "--rewrite-docs", action="store_true", help="write the generated parts of docs/ anew instead of comparing"
+    )

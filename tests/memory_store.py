@@ -9,6 +9,7 @@ from bftledger.base.crypto import tagged_hash
 from bftledger.base.ids import Digest, Seq, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.pbft import messages, wire
+from bftledger.pbft.evidence import Evidence
 from bftledger.pbft.messages import CheckpointCertificate
 from tests.builders import GENESIS_BLOCK
 
@@ -40,6 +41,7 @@ class MemoryStore:
     hashes: list[Digest] = field(default_factory=lambda: [GENESIS_BLOCK])
     ledger: dict[TxId, int] = field(default_factory=dict)
     certificates: dict[int, CheckpointCertificate] = field(default_factory=dict)
+    evidence: list[Evidence] = field(default_factory=list)
 
     def keep(self, record: wire.Record) -> None:
         if isinstance(record, CheckpointCertificate):

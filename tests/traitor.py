@@ -72,7 +72,7 @@ class Traitor:
         if message.digest not in self._alternatives:
             time = message.proposal.time
             if "mistimes" in self._habits:
-                time = Millis(time + self._random.choice((-15_000, -3_000, 0, 1_400)))
+                time = Millis(max(0, time + self._random.choice((-15_000, -3_000, 0, 1_400))))
             kept = tuple(tx for tx in message.proposal.transactions if self._random.random() < 0.5)
             junk = () if self.calm else tuple(self._transaction(now) for _ in range(self._random.choice((0, 1, 3))))
             proposal = wire.make_proposal(time, (*kept, *junk)[: max(1, len(message.proposal.transactions))])

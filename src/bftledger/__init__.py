@@ -13,20 +13,24 @@ neither forks nor loses what it acknowledged. A client gets a receipt that anyon
 Layers
 ======
 Each imports only what stands above it in this list, those of one line never each other (`tests/test_layers.py`).
-`base`, `pbft`, `apps`, `ledger` and `engine` touch no file, socket, clock, thread or chance.
+`base`, `pbft`, `apps`, `ledger`, `check`, `engine`, `adversary` and `sim` touch no file, socket, clock or thread, nor
+any chance but what follows from a seed. `node` and `client` never import `adversary`.
 
-    base            ids, quorums, canonical CBOR, hashes and signatures, genesis, transaction, errors
-    pbft  apps      the protocol core: `Replica.step(event, now) -> effects`; the state machines and their map
-    ledger          blocks, Merkle trees, execution, receipts; the client's side of the conversation
-    storage  net    one SQLite file per replica; ZeroMQ with CURVE
-    engine  home    a whole replica without sockets and clock; keys, configuration, a group's directory
-    node  client    a replica as a process; the Python client
-    cli             the command `bftledger`
+    base                  ids, quorums, canonical CBOR, hashes and signatures, genesis, transaction, errors
+    pbft  apps            the protocol core: `Replica.step(event, now) -> effects`; the state machines and their map
+    ledger                blocks, Merkle trees, execution, receipts; the client's side of the conversation
+    storage  net  check   one SQLite file per replica; ZeroMQ with CURVE; the oracles: what must be true of a group
+    engine  home          a whole replica without sockets and clock; keys, configuration, a group's directory
+    adversary             lenses on an engine that make it lie
+    node  client  sim     a replica as a process; the Python client; whole groups on virtual time, from a seed
+    cli                   the commands `bftledger` and `bftledger-adversary`
 
 Reading order
 =============
 With the paper beside it: `pbft.messages`, `pbft.state`, `pbft.normal`, `pbft.checkpoint`, `pbft.view_change`,
 `pbft.replica`. Then what the core's effects become: `engine.engine`, `ledger.executor`, `storage.store`, `node.driver`.
+And how it is attacked and judged: `adversary.behaviour`, `adversary.behaviours.equivocation`, `sim.plan`, `sim.world`,
+`check.promises`, `sim.run`; `docs/simulation.md` and `docs/adversaries.md` introduce them.
 
     OSDI'99                                     file
     §2    system model, quorums                 base/group.py, base/crypto.py
@@ -34,6 +38,7 @@ With the paper beside it: `pbft.messages`, `pbft.state`, `pbft.normal`, `pbft.ch
     §4.2  normal case                           pbft/normal.py; the predicates in pbft/state.py
     §4.3  checkpoints, garbage collection       pbft/checkpoint.py
     §4.4  view changes                          pbft/view_change.py, pbft/certificates.py, pbft/suspicion.py
+    -     what convicts a faulty replica        pbft/guilt.py, pbft/witness.py, pbft/testimony.py, pbft/evidence.py
     §4.5  safety and liveness                   pbft/invariants.py, pbft/timers.py
     §4.6  non-determinism                       pbft/normal.py (`is_timely`), ledger/executor.py
     TOCS'02: batching, retransmission,          pbft/pool.py, pbft/status.py,

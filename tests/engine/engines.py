@@ -30,6 +30,7 @@ from bftledger.pbft.messages import Checkpoint, CheckpointCertificate, Message, 
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import Timer
 from bftledger.pbft.wire import UNSIGNED
+from bftledger.pbft.witness import Witness
 from bftledger.storage.memory import MemoryStore
 from bftledger.storage.store import BlockRows, Slot, Store, Vote, slot_of
 from tests.builders import FAST, Keys
@@ -118,6 +119,8 @@ class Host:
     inbox: list[Callable[[Running, Millis], None]] = field(default_factory=list)
     has_round: bool = False
     promised: dict[Slot, bytes] = field(default_factory=dict)
+    judge: Witness = field(default_factory=Witness)
+    """Sees all that it says, also across restarts."""
 
     @property
     def up(self) -> Engine:
@@ -372,6 +375,8 @@ class Engines:
             if isinstance(host.store, RecordingStore):
                 assert said in host.store.durable, f"{slot_of(message)} left before it was durable"
             assert host.promised.setdefault(slot_of(message), said) == said, f"two votes for {slot_of(message)}"
+            for found in host.judge.see(message):
+                assert found.replica != host.id, f"an honest replica gave evidence against itself: {found}"
         if self.passes(host.id, to, message) and self._random.random() >= self.loss:
             self._at(self.now + self.delay, partial(self.peer_frame, to, frame, host.id))
 

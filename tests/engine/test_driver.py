@@ -6,16 +6,17 @@ from collections.abc import Callable
 import pytest
 
 from bftledger.base.errors import StoreError
-from bftledger.base.ids import Millis, ReplicaId, TxId, View
+from bftledger.base.ids import Digest, Millis, ReplicaId, TxId, View
+from bftledger.engine.engine import Halted
 from bftledger.ledger import client_wire
 from bftledger.ledger.client_messages import AskStatus, StatusReply, Submit
-from bftledger.net.transport import FromClient, Incoming, Traffic
+from bftledger.net.transport import FromClient, FromPeer, Incoming, Traffic
 from bftledger.node import clock
 from bftledger.node.clock import Timers
 from bftledger.node.driver import IDLE_MS, Driver, count
-from bftledger.pbft import wire
+from bftledger.pbft import messages, wire
 from bftledger.pbft.effects import StartTimer, StopTimer
-from bftledger.pbft.messages import PrePrepare, Status
+from bftledger.pbft.messages import Checkpoint, PrePrepare, Stable, Status
 from bftledger.pbft.timers import BatchTimer, NewViewTimer, RequestTimer, StatusTimer
 from tests.engine.engines import ME, Engines
 
@@ -221,6 +222,23 @@ def test_when_the_disk_fails_the_driver_sends_nothing_of_the_round(now: Clock) -
     with pytest.raises(StoreError):
         drive(group, transport)
     assert PrePrepare not in kinds(group, transport)
+
+
+def test_a_replica_that_halts_sends_its_last_words_and_then_ends(now: Clock) -> None:
+    group = Engines()
+    group.passes = lambda source, to, message: not (to == 0 and isinstance(message, Checkpoint | Stable))
+    group.submit(0, group.transaction())
+    group.run(50)
+    group.crash(0)
+    certificate = group.certificate(1, Digest(b"?" * 32))
+    stable = group.signed(Stable(certificate=certificate, replica=ReplicaId(1), signature=wire.UNSIGNED))
+    transport = FakeTransport(now, lambda _: [FromPeer(ReplicaId(1), wire.encode(stable))])
+
+    with pytest.raises(Halted):
+        drive(group, transport)
+
+    assert [to for to, _ in transport.to_peers[-3:]] == [1, 2, 3]
+    assert kinds(group, transport)[-3:] == [messages.Testimony] * 3
 
 
 def test_stop_wakes_the_loop_and_ends_it_after_the_round(now: Clock) -> None:

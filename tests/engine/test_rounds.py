@@ -10,11 +10,13 @@ from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
 from bftledger.engine.engine import Halted
 from bftledger.ledger import client_wire
 from bftledger.ledger.client_messages import AskReceipt, Committed, ReceiptReply, Submit
-from bftledger.pbft import wire
+from bftledger.pbft import messages, wire
 from bftledger.pbft.effects import Ignored, StartTimer
+from bftledger.pbft.guilt import Rule
 from bftledger.pbft.messages import Checkpoint, Message, NewView, Stable
 from bftledger.pbft.timers import RequestTimer, StatusTimer
 from bftledger.pbft.wire import UNSIGNED
+from bftledger.storage.recall import recall_evidence
 from bftledger.storage.sqlite import SqliteStore
 from tests.engine.engines import ME, START, Engines, RecordingStore
 
@@ -153,6 +155,62 @@ def test_a_replica_that_contradicts_a_quorum_halts_and_keeps_its_store_as_it_was
     assert group.hosts[3].store.certificate(Seq(1)) is None
 
 
+def test_a_replica_that_halts_keeps_and_tells_what_the_same_round_proved() -> None:
+    """Replica 0 signed the block that was made here, and the certificate of another one."""
+    group = Engines()
+    group.passes = lambda source, to, message: not (to == 3 and isinstance(message, Checkpoint | Stable))
+    group.submit(0, group.transaction())
+    group.run(50)
+    certificate = group.certificate(1, Digest(b"?" * 32))
+    stable = group.signed(Stable(certificate=certificate, replica=ReplicaId(0), signature=UNSIGNED))
+    made = group.engine(0).ledger.tip.hash
+    truth = group.signed(Checkpoint(seq=Seq(1), block_hash=made, replica=ReplicaId(0), signature=UNSIGNED))
+    engine = group.engine(3)
+    engine.on_peer(truth.replica, wire.encode(truth), NOW)
+
+    with pytest.raises(Halted) as halted:
+        engine.on_peer(stable.replica, wire.encode(stable), NOW)
+
+    group.crash(3)
+    (found,) = recall_evidence(group.hosts[3].store, group.genesis.group, group.keys.verifier)
+    assert (found.replica, found.rule) == (0, Rule.TWO_BLOCKS)
+    assert group.hosts[3].store.certificate(Seq(1)) is None
+    assert {to for to, _ in halted.value.last_words} == {0, 1, 2}
+    told = [wire.decode(frame, group.genesis.genesis_hash) for _, frame in halted.value.last_words]
+    assert all(isinstance(message, messages.Testimony) for message in told)
+    for i in (1, 2):
+        for to, frame in halted.value.last_words:
+            if to == i:
+                group.peer_frame(i, frame, by=3)
+    group.run(5)
+    assert all(0 in group.engine(i).replica.state.witness.convicted for i in (1, 2))
+
+
+def test_evidence_is_durable_before_anybody_is_told_and_known_after_a_restart() -> None:
+    group = Engines()
+    group.submit(0, group.transaction())
+    group.run(50)
+    twice = [
+        group.signed(
+            Checkpoint(seq=Seq(9), block_hash=Digest(bytes([i]) * 32), replica=ReplicaId(2), signature=UNSIGNED)
+        )
+        for i in (1, 2)
+    ]
+    store = group.store(1)
+    group.engine(1).on_peer(ReplicaId(2), wire.encode(twice[0]), NOW)
+    group.engine(1).on_peer(ReplicaId(2), wire.encode(twice[1]), NOW)
+    store.diary.clear()
+    told = group.engine(1).end_round(NOW).to_peers
+
+    assert store.diary == ["commit", "committed"]
+    assert [to for to, _ in told] == [0, 2, 3]
+    group.crash(1)
+    group.start(1)
+    assert group.engine(1).replica.state.witness.convicted == {2}
+    group.run(3_000)
+    assert all(host.up.replica.state.witness.convicted == {2} for host in group.hosts), "all hear of it, by STATUS"
+
+
 # ── timers ──
 
 
@@ -229,7 +287,25 @@ def test_a_crash_at_any_operation_of_the_store_breaks_no_promise(
     assert moment > 10, "the scenario is long enough to mean something"
 
 
-def power_fails_at(moment: int, scenario: Callable[[Engines], None], victim: int) -> bool:
+@pytest.mark.parametrize("victim", [1, 2])
+def test_a_view_change_after_a_crash_at_any_operation_hides_nothing(victim: int) -> None:
+    """`Engines` checks that nobody gives evidence against itself: what a COMMIT promised to show is there, or settled.
+
+    The certificate that settles it is not committed by itself, and may be lost.
+    """
+    moment = 1
+    while power_fails_at(moment, order_three, victim, then=change_view):
+        moment += 1
+
+    assert moment > 10, "the scenario is long enough to mean something"
+
+
+def power_fails_at(
+    moment: int,
+    scenario: Callable[[Engines], None],
+    victim: int,
+    then: Callable[[Engines], None] = lambda group: None,
+) -> bool:
     """Whether the scenario is so long. The replica starts again, and the group must go on with all four."""
     group = Engines()
     group.store(victim).fuse = moment
@@ -237,6 +313,7 @@ def power_fails_at(moment: int, scenario: Callable[[Engines], None], victim: int
     has_crashed = group.hosts[victim].engine is None
     if has_crashed:
         group.start(victim)
+        then(group)
         group.run(3_000)
     group.store(victim).fuse = None
     last = group.transaction("put at last")

@@ -91,6 +91,7 @@ REPLIES: st.SearchStrategy[Any] = st.one_of(
         executed=NUMBERS,
         pending=NUMBERS,
         heard=st.integers(0, 2**256 - 1),
+        convicted=st.integers(0, 2**256 - 1),
         uptime_ms=NUMBERS,
         version=st.text(max_size=64),
     ),

@@ -66,7 +66,7 @@ def test_checkpoints_for_another_block_do_not_count() -> None:
     backup = a_replica(id=1).having(W.checkpoint(0), W.checkpoint(2), W.checkpoint(3, block=block_hash("other")))
 
     assert backup.state.low == 0
-    assert backup.take(W.checkpoint(3)) == (Ignore(Ignored.CONFLICTING),)
+    assert only(backup.take(W.checkpoint(3)), Ignore) == [Ignore(Ignored.CONFLICTING)]
 
 
 def test_the_certificate_is_persisted_and_has_exactly_a_quorum() -> None:

@@ -240,7 +240,7 @@ def test_prepares_for_another_digest_do_not_count() -> None:
     backup = a_replica(id=1).having(W.pre_prepare(of="pay bob"), W.prepare(2, of="pay eve"))
 
     assert not backup.state.slots[Seq(1)].prepared
-    assert backup.take(W.prepare(2, of="pay bob")) == (Ignore(Ignored.CONFLICTING),)
+    assert only(backup.take(W.prepare(2, of="pay bob")), Ignore) == [Ignore(Ignored.CONFLICTING)]
 
 
 def test_the_primarys_prepare_does_not_count() -> None:

@@ -69,16 +69,25 @@ class Processes:
     def start(self, *replicas: int) -> None:
         """Starts these replicas, all if none is named. They are not ready yet: see `Observer`."""
         for replica in replicas or ALL:
-            assert replica not in self._running, f"replica {replica} runs"
-            self.home.make_directories(replica)
-            with self.home.log_path(replica).open("ab") as log:
-                self._running[ReplicaId(replica)] = subprocess.Popen(
-                    [*command(self.home, replica), "--exit-with-parent"],
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=log,
-                    env={**os.environ, "BFTLEDGER_DEBUG": "1"},  # a defect's traceback goes to the log
-                )
+            self._launch(replica, command(self.home, replica))
+
+    def start_traitor(self, replica: int, *behaviours: str) -> None:
+        """Starts what lies in this replica's place, in these ways."""
+        adversary = [sys.executable, "-m", "bftledger.cli.adversary", "--home", str(self.home.path)]
+        told = [word for behaviour in behaviours for word in ("--behaviour", behaviour)]
+        self._launch(replica, [*adversary, "replica", "--id", str(replica), *told])
+
+    def _launch(self, replica: int, words: list[str]) -> None:
+        assert replica not in self._running, f"replica {replica} runs"
+        self.home.make_directories(replica)
+        with self.home.log_path(replica).open("ab") as log:
+            self._running[ReplicaId(replica)] = subprocess.Popen(
+                [*words, "--exit-with-parent"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "BFTLEDGER_DEBUG": "1"},  # a defect's traceback goes to the log
+            )
 
     def kill(self, *replicas: int) -> None:
         """SIGKILL to all of these at once; returns when they have ended."""

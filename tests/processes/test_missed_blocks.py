@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from bftledger.base.ids import ReplicaId
+from bftledger.cli.audit import compare
 from bftledger.pbft.settings import Settings
-from bftledger.storage.report import compare
 from tests.processes.group import Observer, Processes
 
 MISSED = 2_000

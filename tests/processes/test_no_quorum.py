@@ -4,8 +4,8 @@ transaction; nothing is lost or done twice when they come back"."""
 import asyncio
 import time
 
+from bftledger.cli.audit import compare
 from bftledger.client import AsyncClient, Outcome, State
-from bftledger.storage.report import compare
 from tests.processes.group import ALL, Observer, Processes, missing_or_doubled
 
 TIMEOUT_S = 2.0

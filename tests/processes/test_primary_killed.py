@@ -5,8 +5,8 @@ import time
 from itertools import count
 
 from bftledger.base.ids import TxId
+from bftledger.cli.audit import compare
 from bftledger.client import AsyncClient, Outcome
-from bftledger.storage.report import compare
 from tests.processes.group import Observer, Processes, missing_or_doubled, primary_of
 
 CLIENTS = 32

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bftledger.base.ids import TxId
+from bftledger.cli.audit import compare
 from bftledger.client import AsyncClient
-from bftledger.storage.report import compare
 from tests.processes.group import ALL, Observer, Processes, missing_or_doubled, refusal
 
 SUBMITTERS = 16

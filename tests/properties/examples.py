@@ -91,9 +91,12 @@ records: dict[str, st.SearchStrategy[Any]] = {
         view=views,
         active=st.booleans(),
         stable=seqs,
+        stable_hash=st.none() | digests,
         executed=seqs,
+        executed_hash=st.none() | digests,
         slots=_many(slot_statuses),
         view_changes=masks,
+        convicted=masks,
         **_from,
     ),
     "Relay": st.builds(messages.Relay, transactions=_many(transactions()), **_from),
@@ -108,6 +111,9 @@ records: dict[str, st.SearchStrategy[Any]] = {
         headers=_many(st.binary(max_size=100)),
         certificate=certificates,
         **_from,
+    ),
+    "Testimony": st.builds(
+        messages.Testimony, messages=_many(bare_pre_prepares | _vote(messages.Commit) | view_changes), **_from
     ),
     "PreparedCertificate": prepared,
     "CheckpointCertificate": certificates,
@@ -130,5 +136,6 @@ EXAMPLES: dict[str, messages.Message] = {
     "Proposed": W.proposed(1),
     "FetchBlocks": W.fetch_blocks(1),
     "Blocks": W.blocks(1, W.certificate(1)),
+    "Testimony": W.testimony(1, W.prepare(2), W.prepare(2, of="pay eve"), W.new_view(_changes)),
 }
 """Authentic, signed with Ed25519."""

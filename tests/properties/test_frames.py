@@ -345,10 +345,10 @@ def time_of(frame: bytes) -> float:
     return min(times)
 
 
-@pytest.mark.parametrize("kind", ["ViewChange", "NewView", "Status", "Relay", "Proposed"])
+@pytest.mark.parametrize("kind", ["ViewChange", "NewView", "Status", "Relay", "Proposed", "Testimony"])
 def test_nothing_long_is_decoded_before_its_sender_has_signed_for_it(kind: str) -> None:
     number, fields, _ = cbor.decode(wire.encode(EXAMPLES[kind]))
-    at = {"ViewChange": 2, "NewView": 1, "Status": 4, "Relay": 0, "Proposed": 1}[kind]
+    at = {"ViewChange": 2, "NewView": 1, "Status": 6, "Relay": 0, "Proposed": 1, "Testimony": 0}[kind]
     fields[at] = b"" if kind == "Proposed" else [b"no frame"]
 
     with pytest.raises(BadSignature):

@@ -138,3 +138,5 @@ def test_after_the_faults_everything_is_executed_everywhere_exactly_once(seed: i
     assert executed_by_all
     assert settled
     assert all(cluster.nodes[i].store.hashes == cluster.chain for i in cluster.honest)
+    accused = {found.replica for node in cluster.nodes for found in node.store.evidence}
+    assert accused.isdisjoint(cluster.honest), "honest replicas are never accused"

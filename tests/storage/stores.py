@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 from bftledger.apps.kv import KeyValue
@@ -15,6 +16,7 @@ from bftledger.ledger.executor import Executed, Executor, execute_genesis
 from bftledger.ledger.history import History
 from bftledger.pbft import wire
 from bftledger.pbft.authenticate import Authenticator
+from bftledger.pbft.evidence import Evidence, evidence
 from bftledger.pbft.messages import (
     Checkpoint,
     CheckpointCertificate,
@@ -24,6 +26,7 @@ from bftledger.pbft.messages import (
     PreparedCertificate,
     PrePrepare,
     Proposal,
+    Testimony,
     ViewChange,
 )
 from bftledger.storage.sqlite import SqliteStore
@@ -91,6 +94,21 @@ def prepare(seq: int, view: int = 0, by: int = ME) -> Prepare:
         view=View(view), seq=Seq(seq), digest=proposal(seq).digest, replica=ReplicaId(by), signature=wire.UNSIGNED
     )
     return wire.sign(unsigned, SIGNERS[by], HASH)
+
+
+def decision(seq: int) -> Testimony:
+    """The COMMITs that decided it."""
+    votes = tuple(commit(seq, by=i) for i in (0, 1, 2))
+    return wire.sign(Testimony(messages=votes, replica=ME, signature=wire.UNSIGNED), SIGNERS[ME], HASH)
+
+
+def against(replica: int, seq: int = 1) -> Evidence:
+    """That it signed two PREPAREs."""
+    first = prepare(seq, by=replica)
+    second = wire.sign(replace(first, digest=proposal(seq + 1).digest), SIGNERS[replica], HASH)
+    found = evidence(first, second)
+    assert found is not None
+    return found
 
 
 def commit(seq: int, view: int = 0, by: int = ME) -> Commit:
@@ -184,6 +202,8 @@ def fill(store: Store, blocks: int = 5) -> Scribe:
     store.save_vote(checkpoint(blocks, rows.block_hash))
     store.save_vote(view_change(1))
     store.save_vote(new_view(1))
+    store.save_evidence(against(3))
+    store.save_decision(Seq(blocks), decision(blocks))
     store.commit()
     return scribe
 

@@ -10,13 +10,17 @@ import pytest
 
 from bftledger.base.errors import StoreError
 from bftledger.storage.audit import AuditReport, audit_store
+from bftledger.storage.snapshot import read_evidence
+from bftledger.storage.sqlite import SqliteStore
 from tests.storage.stores import (
     GENESIS,
+    HASH,
     MACHINE,
     ME,
     VERIFIER,
     Disk,
     a_genesis,
+    against,
     certificate,
     fill,
     flip,
@@ -50,7 +54,7 @@ def test_an_untouched_store_is_clean(filled: Path) -> None:
     assert report.problems == ()
     assert report.ok
     assert (report.replica, report.height, report.transactions) == (1, 5, 10)
-    assert (report.certificates, report.votes) == (4, 11)
+    assert (report.certificates, report.votes, report.evidence) == (4, 11, 1)
 
 
 def test_a_new_store_is_clean(disk: Disk) -> None:
@@ -265,6 +269,53 @@ def test_blocks_after_a_bad_one_are_still_checked_for_signatures_and_index(fille
     assert len(lines) == 3
 
 
+# ── evidence ──
+
+
+@pytest.mark.parametrize("offset", [3, 60, -1])
+def test_evidence_that_proves_nothing_is_reported(filled: Path, offset: int) -> None:
+    flip(filled, "evidence", "proof", "replica = 3", offset)
+
+    (line,) = said(filled)
+    assert line.startswith("evidence, replica 3, two-prepares: ")
+
+
+def test_commits_that_are_not_authentic_are_reported(filled: Path) -> None:
+    flip(filled, "decisions", "frame", "height = 5", 60)
+
+    (line,) = said(filled)
+    assert line.startswith("decisions, height 5: ")
+
+
+def test_evidence_against_another_replica_than_its_row_says_is_reported(filled: Path) -> None:
+    with closing(sqlite3.connect(filled, isolation_level=None)) as db:
+        db.execute("UPDATE evidence SET replica = 2")
+
+    assert said(filled) == ["evidence, replica 2, two-prepares: is against replica 3 by two-prepares"]
+    with pytest.raises(StoreError, match="is against replica 3"):
+        read_evidence(filled, GENESIS.group, VERIFIER)
+
+
+def test_evidence_is_read_beside_the_replica_that_keeps_it(filled: Path) -> None:
+    store = SqliteStore(filled, HASH, ME)
+    store.save_evidence(against(2))
+    store.commit()
+
+    assert read_evidence(filled, GENESIS.group, VERIFIER) == [against(2), against(3)]
+    store.close()
+    assert read_evidence(filled, GENESIS.group, VERIFIER) == [against(2), against(3)]
+    with pytest.raises(StoreError, match="no such file"):
+        read_evidence(filled.with_name("none.db"), GENESIS.group, VERIFIER)
+
+
+def test_an_older_format_is_refused_with_what_to_do(filled: Path) -> None:
+    with closing(sqlite3.connect(filled)) as db:
+        db.execute("PRAGMA user_version = 1")
+
+    (line,) = said(filled)
+    assert line.startswith("file: has format 1, that of an older version of bftledger: this one reads format 2")
+
+
 # ── the file ──
 
 
@@ -294,14 +345,14 @@ def test_another_format_is_reported(filled: Path) -> None:
     with closing(sqlite3.connect(filled)) as db:
         db.execute("PRAGMA user_version = 9")
 
-    assert said(filled) == ["file: has format 9, this version of bftledger reads format 1"]
+    assert said(filled) == ["file: has format 9, this version of bftledger reads format 2"]
 
 
 def test_a_changed_schema_is_reported(filled: Path) -> None:
     with closing(sqlite3.connect(filled)) as db:
         db.execute("CREATE TABLE more (x)")
 
-    assert said(filled) == ["file: is damaged: the definition of 'more' is not the one of format 1"]
+    assert said(filled) == ["file: is damaged: the definition of 'more' is not the one of format 2"]
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

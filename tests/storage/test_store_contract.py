@@ -10,19 +10,24 @@ import pytest
 from bftledger.base.errors import StoreError
 from bftledger.base.ids import Millis, Seq, TxId
 from bftledger.pbft import wire
+from bftledger.pbft.witness import SPAN
 from bftledger.storage.memory import MemoryStore
-from bftledger.storage.recall import recall_votes
+from bftledger.storage.recall import recall_evidence, recall_recent, recall_votes
 from bftledger.storage.sqlite import SqliteStore
 from bftledger.storage.store import KINDS, BlockRows, Place, Store, Vote
 from tests.storage.stores import (
     DOOR,
+    GENESIS,
     HASH,
     ME,
     START,
+    VERIFIER,
     Scribe,
+    against,
     certificate,
     checkpoint,
     commit,
+    decision,
     fill,
     new_view,
     pre_prepare,
@@ -237,6 +242,68 @@ def test_discarding_forgets_votes_and_proposals_up_to_a_number_but_no_view(mediu
     assert by_slot(found) == by_slot([new_view(1), view_change(1), pre_prepare(3), prepared(3), checkpoint(3)])
 
 
+# ── evidence ──
+
+
+def test_evidence_is_kept_once_for_each_replica_and_rule(medium: Medium) -> None:
+    store = medium.restart()
+    first, other = against(3), against(1)
+    store.save_evidence(first)
+    store.save_evidence(against(3, seq=5))
+    store.save_evidence(other)
+    store.commit()
+
+    assert recall_evidence(medium.restart(), GENESIS.group, VERIFIER) == [other, first]
+
+
+def test_evidence_outlasts_what_it_is_about(medium: Medium) -> None:
+    store = medium.restart()
+    store.save_evidence(against(3))
+    store.discard_votes(Seq(9))
+    store.commit()
+
+    assert recall_evidence(medium.restart(), GENESIS.group, VERIFIER) == [against(3)]
+
+
+def test_what_decided_the_newest_blocks_is_kept_also_when_their_votes_are_discarded(medium: Medium) -> None:
+    store = medium.restart()
+    rows = Scribe(store).write_block()
+    store.save_decision(Seq(1), decision(1))
+    store.discard_votes(Seq(1))
+    store.commit()
+
+    store = medium.restart()
+    (recent,) = recall_recent(store, DOOR, 10)
+    assert recent == (1, rows.block_hash, certificate(1, rows.block_hash), decision(1))
+    store.save_decision(Seq(SPAN), decision(SPAN))
+    assert store.decision(Seq(1)) is not None
+    store.save_decision(Seq(SPAN + 1), decision(SPAN + 1))
+    assert store.decision(Seq(1)) is None
+    assert store.decision(Seq(SPAN)) == wire.encode(decision(SPAN))
+
+
+def test_what_decided_a_block_is_refused_if_it_is_anything_else(store: Store) -> None:
+    Scribe(store).write_block()
+    store.save_decision(Seq(1), decision(2))
+
+    with pytest.raises(StoreError, match="decisions, height 1: is not made of COMMITs for that height"):
+        recall_recent(store, DOOR, 10)
+
+
+def test_a_round_can_be_abandoned_and_another_one_begun(medium: Medium) -> None:
+    store = medium.restart()
+    scribe = fill(store)
+    before = everything(store)
+    scribe.write_block(tx(1))
+    store.save_vote(view_change(9))
+    store.abandon()
+    assert everything(store) == before
+    store.save_evidence(against(1))
+    store.commit()
+
+    assert recall_evidence(medium.restart(), GENESIS.group, VERIFIER) == [against(1), against(3)]
+
+
 # ── blocks ──
 
 
@@ -335,4 +402,5 @@ def everything(store: Store) -> list[object]:
         [store.certificate(Seq(height)) for height in range(10)],
         store.locate(ids),
         list(store.state_rows()),
+        list(store.evidence()),
     ]

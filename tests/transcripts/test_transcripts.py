@@ -4,11 +4,15 @@
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.builders import tx
+from bftledger.base.ids import Seq
+from bftledger.pbft import wire
+from bftledger.pbft.messages import Checkpoint, Prepare, PreparedCertificate, PrePrepare, Status, ViewChange
+from tests.builders import FAST, GENESIS, tx
 from tests.cluster import Cluster
 from tests.transcripts.transcript import Transcript
 
@@ -84,7 +88,51 @@ def restart() -> Transcript:
     return transcript
 
 
-@pytest.mark.parametrize("run", [normal_case, primary_crash, lagging_replica, restart], ids=lambda run: run.__name__)
+class Undertaker:
+    """Replica 0 as a traitor: it helps nobody to prepare, and shows its first prepared certificate when it leaves."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._write = cluster.tap
+        self._buried: tuple[PreparedCertificate, ...] = ()
+
+    def tap(self, source: int, to: int, frame: bytes) -> bool:
+        """PREPAREs between the others get lost in the first six views."""
+        message = wire.decode(frame, GENESIS)
+        if source != 0:
+            is_lost = isinstance(message, Prepare) and message.view < 6 and to != 0
+            return self._write(source, to, frame) and not is_lost
+        slot = self._cluster.nodes[0].state.slots.get(Seq(1))
+        if slot is not None and slot.certificate is not None and not self._buried:
+            self._buried = (slot.certificate,)
+        if isinstance(message, ViewChange):
+            shown = self._buried if message.view == 6 else ()
+            message = wire.sign(replace(message, prepared=shown), FAST.signer("replica 0"), GENESIS)
+        if isinstance(message, PrePrepare | ViewChange | Status | Checkpoint):
+            self._write(source, to, wire.encode(message))
+            self._cluster.transmit(source, to, wire.encode(message))
+        return False
+
+
+def buried_proposal() -> Transcript:
+    """A traitor shows what was prepared six views ago. The others have forgotten it, and it does not hand it over."""
+    cluster, transcript = a_run()
+    cluster.tap = Undertaker(cluster).tap
+    cluster.submit(0, BOB)
+    while max(cluster.view(i) for i in (1, 2, 3)) < 6:
+        transcript.lines.clear()
+        cluster.run(1)
+    transcript.lines[:0] = ["", "== replica 0 leaves view 5 with the others, and is among the first three"]
+    cluster.run(100, lambda: bool(cluster.nodes[2].state.active))
+    transcript.chapter("the new primary has begun its view without what replica 0 said")
+    assert cluster.run(100, lambda: cluster.have_executed(BOB, on=[1, 2, 3]))
+    return transcript
+
+
+RUNS = [normal_case, primary_crash, lagging_replica, restart, buried_proposal]
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.__name__)
 def test_the_run_is_the_one_on_record(run: Callable[[], Transcript], request: pytest.FixtureRequest) -> None:
     path = GOLDEN / f"{run.__name__}.txt"
     text = f"{run.__doc__}\nmilliseconds, replica: what it does -> to whom\n\n{run().text}"

@@ -11,10 +11,12 @@ from bftledger.base.crypto import Ed25519Verifier
 from bftledger.base.errors import OperatorError
 from bftledger.base.genesis import Genesis
 from bftledger.base.ids import ReplicaId
+from bftledger.check.agreement import first_difference
+from bftledger.check.violation import named, short
 from bftledger.cli import output
 from bftledger.cli.options import NO_HOME, HomeOption, JsonOption, examples
 from bftledger.home.home import Home
-from bftledger.storage.audit import AuditReport, Problem, audit_store, compare
+from bftledger.storage.audit import AuditReport, Problem, audit_store
 
 
 def register(app: typer.Typer) -> None:
@@ -88,6 +90,27 @@ def audit_stores(
     reports = [audit_store(path, genesis, Ed25519Verifier(), machine, owner) for path, owner in stores]
     problems = [problem for report in reports for problem in report.problems]
     return reports, problems + list(compare(reports))
+
+
+def compare(reports: Sequence[AuditReport]) -> tuple[Problem, ...]:
+    """What is wrong between stores of one group: two of the same replica, or the first height where blocks differ.
+
+    Damaged blocks are left out: the audit of their store has named them.
+    """
+    problems = []
+    owners: dict[int, Path] = {}
+    for report in reports:
+        if report.replica is not None and owners.setdefault(report.replica, report.file) != report.file:
+            what = f"belongs to replica {report.replica}, like {owners[report.replica]}"
+            problems.append(Problem(report.file, "meta", "replica", what))
+    fork = first_difference({str(report.file): report.hashes for report in reports})
+    if fork is not None:
+        (reference, known), *others = fork.versions
+        for made, holders in others:
+            what = f"is block {short(made.block_hash)}, but {short(reference.block_hash)} in {named(known[0])}"
+            where = f"height {fork.height}"
+            problems += [Problem(Path(str(file)), "blocks", where, what, fork.height) for file in holders]
+    return tuple(problems)
 
 
 def show(reports: Sequence[AuditReport]) -> None:

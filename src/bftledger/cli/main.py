@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 
 from bftledger import __version__
 from bftledger.base.errors import BftLedgerError
-from bftledger.cli import audit, demo, init, keys, output, reads, receipts, replicas, status, submit, up
+from bftledger.cli import audit, demo, evidence, init, keys, output, reads, receipts, replicas, sim, status, submit, up
 from bftledger.cli.options import NO_HOME, GlobalHomeOption, JsonOption, examples
 
 DEBUG_VARIABLE: Final = "BFTLEDGER_DEBUG"
@@ -71,16 +71,22 @@ def _bftledger(
         raise typer.Exit(USAGE)
 
 
-for _module in (init, up, replicas, status, submit, reads, receipts, audit, demo):
+for _module in (init, up, replicas, status, submit, reads, receipts, audit, demo, sim):
     _module.register(app)
 app.add_typer(keys.app, name="key")
+app.add_typer(evidence.app, name="evidence")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line (the process's own, if it is None) and returns the exit status."""
+    return run_app(app, "bftledger", arguments)
+
+
+def run_app(app: typer.Typer, name: str, arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line of the application that is installed under `name`, and returns the exit status."""
     try:
         try:
-            result = app(arguments, prog_name="bftledger", standalone_mode=False)
+            result = app(arguments, prog_name=name, standalone_mode=False)
             sys.stdout.flush()
         except BrokenPipeError:
             # Nobody reads on. What the interpreter still holds for standard output must not fail again at exit.
@@ -91,17 +97,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
         typer.echo(err=True)
         return INTERRUPTED
     except output.NotDone as error:
-        return _fail(str(error), error.status)
+        return _fail(name, str(error), error.status)
     except BftLedgerError as error:
-        return _fail(str(error), output.NOT_DONE)
+        return _fail(name, str(error), output.NOT_DONE)
     except TyperException as error:
         context = getattr(error, "ctx", None)
-        command = context.command_path if context is not None else "bftledger"
-        return _fail(f"{error.format_message().rstrip('.')} (see {command} --help)", error.exit_code)
+        command = context.command_path if context is not None else name
+        return _fail(name, f"{error.format_message().rstrip('.')} (see {command} --help)", error.exit_code)
     except Exception as error:  # noqa: BLE001  (the last resort: a defect is one line, too)
         if os.environ.get(DEBUG_VARIABLE):
             traceback.print_exc()
         return _fail(
+            name,
             f"this is a defect of the program, please report it: {type(error).__name__}: {error} "
             f"({DEBUG_VARIABLE}=1 shows where)",
             DEFECT,
@@ -110,17 +117,22 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """What the installed command calls."""
+    prepare_streams()
+    sys.exit(run())
+
+
+def prepare_streams() -> None:
+    """Makes standard output and standard error take any text."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(io.UnsupportedOperation):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # whatever the terminal cannot show
-    sys.exit(run())
 
 
-def _fail(text: str, status: int) -> int:
+def _fail(name: str, text: str, status: int) -> int:
     with contextlib.suppress(OSError):
         output.console(stderr=True).print(
-            f"bftledger: {output.printable(' '.join(text.split()))}", style=output.BAD if sys.stderr.isatty() else None
+            f"{name}: {output.printable(' '.join(text.split()))}", style=output.BAD if sys.stderr.isatty() else None
         )
     return status
 

@@ -80,8 +80,8 @@ def verify(
     All it needs is the group's genesis, which must come from someone you trust: it says whose signatures count.
     """
     data = read_public(file, MAX_RECEIPT_BYTES)
-    path = genesis or _genesis_for(file, home)
-    found = _read_genesis(path)
+    path = genesis or genesis_for(file, home)
+    found = read_genesis(path)
     try:
         proof = verify_receipt(data, found, Ed25519Verifier())
     except (Malformed, BadProof, BadSignature) as error:
@@ -116,7 +116,8 @@ async def _fetch(home: Home, tx: TxId, timeout: float) -> Receipt:
         return await client.receipt(tx, timeout=timeout)
 
 
-def _genesis_for(file: Path, home: Path) -> Path:
+def genesis_for(file: Path, home: Path) -> Path:
+    """The genesis that a proof is checked against when none is named. Raises `OperatorError` if there is none."""
     beside = file.parent / "genesis.json"
     if present(beside):
         return beside
@@ -125,7 +126,8 @@ def _genesis_for(file: Path, home: Path) -> Path:
     raise OperatorError(f"there is no genesis.json beside {file}, and no home: name the group's with --genesis FILE")
 
 
-def _read_genesis(path: Path) -> Genesis:
+def read_genesis(path: Path) -> Genesis:
+    """The genesis in a file. Raises `OperatorError`."""
     try:
         return Genesis.from_json(read_public(path))
     except OperatorError as error:

@@ -67,6 +67,15 @@ class GroupStatus:
             return "view change"
         return "primary" if replica == self.primary else "backup"
 
+    @property
+    def accused(self) -> dict[int, list[ReplicaId]]:
+        """Who, by whose word, is convicted by evidence that they keep."""
+        accused: dict[int, list[ReplicaId]] = {}
+        for reply in self.answers:
+            for convict in (i for i in self.said if reply.convicted >> i & 1):
+                accused.setdefault(convict, []).append(reply.replica)
+        return dict(sorted(accused.items()))
+
     def rows(self) -> list[tuple[object, ...]]:
         """For a table with `COLUMNS`."""
         rows: list[tuple[object, ...]] = []
@@ -106,6 +115,9 @@ def status(home: HomeOption = NO_HOME, json: JsonOption = False) -> None:
     else:
         output.say(f"group {opened.genesis.name} in {output.pretty(opened.path)}", output.STRONG)
         output.table(COLUMNS, found.rows(), found.styles())
+        for convict, keepers in found.accused.items():
+            by = ", ".join(map(str, keepers))
+            output.say(f"evidence against replica {convict}, at {by}: bftledger evidence show {convict}", output.BAD)
     if found.working < found.quorum:
         raise output.NotDone(found.sentence())
     if not json:
@@ -144,6 +156,7 @@ def _described(home: Home, found: GroupStatus) -> dict[str, Any]:
             "stable": reply.stable if reply else None,
             "lag": found.height - reply.executed if reply else None,
             "pending": reply.pending if reply else None,
+            "evidence_against": [i for i in found.said if reply.convicted >> i & 1] if reply else None,
             "uptime_ms": reply.uptime_ms if reply else None,
             "version": reply.version if reply else None,
         }

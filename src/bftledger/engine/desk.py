@@ -189,6 +189,7 @@ class Desk:
             executed=state.executed,
             pending=len(state.pool),
             heard=sum(1 << i for i in heard),
+            convicted=sum(1 << i for i in state.witness.convicted),
             uptime_ms=Millis(max(0, now - (now if self._started is None else self._started))),
             version=__version__,
         )

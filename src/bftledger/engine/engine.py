@@ -5,7 +5,9 @@ was to be sent. Nothing of a round leaves before its commit ("disk before promis
 """
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, assert_never
 
 from bftledger.apps.machine import Rejected, StateMachine
@@ -34,6 +36,7 @@ from bftledger.pbft.effects import (
     Persist,
     ReadBlocks,
     Refuse,
+    Remember,
     Send,
     StartTimer,
     StopTimer,
@@ -50,11 +53,13 @@ from bftledger.pbft.events import (
     TimerFired,
     Withdrawn,
 )
+from bftledger.pbft.evidence import Evidence
 from bftledger.pbft.messages import Blocks, CheckpointCertificate, Message, NewView, Proposal, Relay
 from bftledger.pbft.replica import Replica
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import Timer
-from bftledger.storage.recall import recall_certificate, recall_votes
+from bftledger.pbft.witness import SPAN
+from bftledger.storage.recall import recall_certificate, recall_evidence, recall_recent, recall_votes
 from bftledger.storage.store import Store, Vote
 
 BLOCKS_PER_ANSWER: Final = 64
@@ -62,7 +67,15 @@ BYTES_PER_ANSWER: Final = 2 * 1024 * 1024
 
 
 class Halted(BftLedgerError):
-    """The replica contradicts a quorum and must stop; the text says how. Its store is as it was before the round."""
+    """The replica contradicts a quorum and must stop; the text says how.
+
+    Its store is as it was before the round, but for evidence that the round found. `last_words`: frames that may still
+    be sent, and should be; they promise nothing.
+    """
+
+    def __init__(self, reason: str, last_words: Sequence[tuple[ReplicaId, bytes]] = ()) -> None:
+        super().__init__(reason)
+        self.last_words = tuple(last_words)
 
 
 @dataclass(slots=True)
@@ -108,6 +121,8 @@ class Engine:
             executed=self.ledger.tip.height,
             executed_hash=self.ledger.tip.hash,
             certificate=recall_certificate(store, recall),
+            recent=recall_recent(store, recall, SPAN),
+            evidence=recall_evidence(store, genesis.group, verifier),
         )
         self.desk = Desk(genesis=genesis, store=store, ledger=self.ledger, replica=self.replica, door=self.door)
         self._longest_way = max(BLOCKS_PER_ANSWER, settings.window)
@@ -122,6 +137,8 @@ class Engine:
         self._admitted: set[TxId] = set()
         """What clients submitted in this round: it needs no second look when it is passed on."""
         self._has_promised = False
+        self._convictions: list[Evidence] = []
+        """What this round found."""
         self._halted: Halted | None = None
 
     # ── input ──
@@ -137,12 +154,8 @@ class Engine:
         Whoever hands over a message must have signed it, or an old one, kept and brought again by another, would pass
         for what its sender has to say now. Only a NEW-VIEW is passed on by all.
         """
-
-        def is_wanted(message: Message) -> bool:
-            return self._is_wanted(replica, message)
-
         try:
-            message = self.door.authenticate(frame, is_wanted)
+            message = self.door.authenticate(frame, partial(self._is_wanted, replica))
         except (Malformed, BadProof, BadSignature) as error:
             self.dropped[type(error).__name__] += 1
             return
@@ -150,7 +163,9 @@ class Engine:
             return
         self.desk.heard(replica, now)
         if isinstance(message, Relay):
-            message = replace(message, transactions=self._fresh(message.transactions, now))
+            fresh = self._fresh(message.transactions, now)
+            self.replica.relayed_in_vain(replica, len(message.transactions) - len(fresh))
+            message = replace(message, transactions=fresh)
         self._step(Received(message), now)
 
     def on_client(self, route: bytes, frame: bytes, now: Millis) -> None:
@@ -184,6 +199,7 @@ class Engine:
                 self._discard = Seq(0)
             self.store.commit()
             self._has_promised = False
+            self._convictions.clear()
         finished, self._round = self._round, Round()
         self._read_for.clear()
         finished.to_clients += self.desk.take_answers()
@@ -276,8 +292,12 @@ class Engine:
                 self.desk.on_no_room(transaction)
             case Ignore(reason):
                 self.ignored[reason] += 1
-            case Convict():
+            case Convict(evidence):
                 self._has_promised = True  # no promise, but it should survive
+                self._convictions.append(evidence)
+                self.store.save_evidence(evidence)
+            case Remember(seq, commits):
+                self.store.save_decision(seq, commits)  # its block is saved in the same round
             case Halt(reason):
                 raise self._halt(reason)
             case _:
@@ -292,7 +312,13 @@ class Engine:
         return Withdrawn(settled) if settled else None
 
     def _halt(self, reason: str) -> Halted:
-        self._halted = Halted(reason)
+        """Nothing of this round is kept or sent but what it found out about others."""
+        self.store.abandon()
+        for evidence in self._convictions:
+            self.store.save_evidence(evidence)
+        self.store.commit()
+        frames = [wire.encode(message) for message in self.replica.last_words()]
+        self._halted = Halted(reason, [(to, frame) for frame in frames for to in self._others])
         return self._halted
 
     # ── blocks ──

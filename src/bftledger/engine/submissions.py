@@ -73,6 +73,8 @@ class Submissions:
 
     def take_fresh(self) -> tuple[Transaction, ...]:
         """The transactions that the core has yet to be given."""
+        if not self._fresh:
+            return ()
         fresh = tuple(self._fresh.values())
         self._fresh.clear()
         return fresh

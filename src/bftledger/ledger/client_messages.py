@@ -211,7 +211,8 @@ class StatusReply:
     """How a replica is: unproven, for people.
 
     `active`: whether its view is installed. `stable`, `executed`: heights. `pending`: transactions waiting.
-    `heard`: bit mask of the replicas heard lately. `version`: of its program.
+    `heard`, `convicted`: bit masks of the replicas heard lately, and of those that it holds evidence against.
+    `version`: of its program.
     """
 
     request_id: int
@@ -223,6 +224,7 @@ class StatusReply:
     executed: Seq
     pending: int
     heard: int
+    convicted: int = 0
     uptime_ms: Millis
     version: str
 

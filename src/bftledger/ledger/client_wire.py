@@ -211,6 +211,7 @@ _REPLIES: Final[dict[int, tuple[type, _Field]]] = {
         executed=_HEIGHT,
         pending=_number(_MAX_NUMBER),
         heard=_MASK,
+        convicted=_MASK,
         uptime_ms=_number(_MAX_NUMBER),
         version=_text(64),
     ),

@@ -220,9 +220,8 @@ class Executor:
         """Executes these in order, changes the state, and returns the block and what undoes the changes."""
         height = Seq(self.tip.height + 1)
         view = StateView(self.state)
-        results = self._apply_all(transactions, height, time, view)
+        results, encoded_results = self._apply_all(transactions, height, time, view)
         encoded = tuple([tx.encoded for tx in transactions])
-        encoded_results = tuple([result.encode() for result in results])
         transactions_root, transaction_paths = merkle.inclusion_paths(encoded)
         results_root, result_paths = merkle.inclusion_paths(encoded_results)
         changes = view.changes
@@ -245,23 +244,26 @@ class Executor:
 
     def _apply_all(
         self, transactions: tuple[Transaction, ...], height: Seq, time: Millis, view: StateView
-    ) -> tuple[Result, ...]:
-        """Applies these in order. What the results of one block may have together is the same at every replica."""
-        results = []
+    ) -> tuple[tuple[Result, ...], tuple[bytes, ...]]:
+        """Applies these in order; the results, and their encodings. What those of one block may have together is the
+        same at every replica."""
+        results: list[Result] = []
+        encoded: list[bytes] = []
         room = MAX_RESULTS_BYTES
         for transaction in transactions:
             result = self._apply(transaction, Context(height, time, transaction.sender, view))
-            size = len(result.encode())
-            if size > room:
-                result = NO_ROOM
+            data = result.encode()
+            if len(data) > room:
+                result, data = NO_ROOM, NO_ROOM.encode()
             else:
-                room -= size
+                room -= len(data)
             if result.ok:
                 view.commit()
             else:
                 view.discard()
             results.append(result)
-        return tuple(results)
+            encoded.append(data)
+        return tuple(results), tuple(encoded)
 
     def _apply(self, transaction: Transaction, context: Context) -> Result:
         """What the transaction comes to; what it wrote is neither kept nor forgotten yet."""

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Final, TextIO
 
@@ -18,6 +18,7 @@ from bftledger.base.crypto import Ed25519Verifier
 from bftledger.base.errors import OperatorError
 from bftledger.base.ids import ReplicaId
 from bftledger.engine.engine import Engine, Halted
+from bftledger.engine.running import Running
 from bftledger.home.home import Home
 from bftledger.net.transport import FromPeer, Transport
 from bftledger.net.zmq import ZmqTransport
@@ -34,7 +35,7 @@ LINGER_MS: Final = 200
 class Driver:
     """Runs an engine on a transport until `stop` is called."""
 
-    def __init__(self, engine: Engine, transport: Transport) -> None:
+    def __init__(self, engine: Running, transport: Transport) -> None:
         self._engine = engine
         self._transport = transport
         self._timers = Timers()
@@ -48,6 +49,14 @@ class Driver:
 
     def run(self) -> None:
         """Raises `StoreError` if the medium fails, and `Halted` if the replica must not go on."""
+        try:
+            self._run()
+        except Halted as error:
+            for replica, frame in error.last_words:
+                self._transport.send_peer(replica, frame)
+            raise
+
+    def _run(self) -> None:
         self._engine.start(wall_ms())
         self._end_round()
         while not self._stopping:
@@ -77,12 +86,25 @@ class Driver:
             self._transport.send_client(route, frame)
 
 
-def run_replica(home: Home, replica: ReplicaId, *, log: TextIO | None = None, exit_with_parent: bool = False) -> int:
+def as_it_is(engine: Engine) -> Running:
+    """What runs of an engine around which nothing is put."""
+    return engine
+
+
+def run_replica(
+    home: Home,
+    replica: ReplicaId,
+    *,
+    log: TextIO | None = None,
+    exit_with_parent: bool = False,
+    wrap: Callable[[Engine], Running] = as_it_is,
+) -> int:
     """Runs one replica of `home`'s group in the foreground until SIGTERM or SIGINT; returns the exit status.
 
     Raises `OperatorError` in one line for everything that keeps it from starting: a missing, foreign or readable key,
     a configuration out of range, a taken port, a store that is damaged, of another group, or in use. With
     `exit_with_parent` it also stops when its standard input ends, as it does when the process at its other end dies.
+    `wrap`: what to run instead of the engine, around it.
     """
     log = log or sys.stderr
     secrets = home.secrets(replica)
@@ -112,7 +134,8 @@ def run_replica(home: Home, replica: ReplicaId, *, log: TextIO | None = None, ex
         for peer in genesis.group.replicas:
             if peer != replica:
                 transport.connect(peer, addresses[peer].peer)
-        driver = Driver(engine, transport)
+        running = wrap(engine)
+        driver = Driver(running, transport)
         with _stop_on_signals(driver):
             if exit_with_parent:
                 threading.Thread(target=_stop_at_end_of_input, args=(driver,), daemon=True).start()
@@ -127,8 +150,8 @@ def run_replica(home: Home, replica: ReplicaId, *, log: TextIO | None = None, ex
                 driver.run()
             except Halted as error:
                 raise OperatorError(f"replica {replica} has halted: {error}; keep its data and find out why") from None
-            engine.close()
-            if counted := count(engine.counters(), transport.traffic.counters()):
+            running.close()
+            if counted := count(running.counters(), transport.traffic.counters()):
                 print(f"replica {replica}: {counted}", file=log, flush=True)
         print(f"replica {replica}: stopped at block {engine.ledger.tip.height}", file=log, flush=True)
     return 0

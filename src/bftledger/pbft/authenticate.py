@@ -39,6 +39,7 @@ from bftledger.pbft.messages import (
     Relay,
     Stable,
     Status,
+    Testimony,
     ViewChange,
 )
 
@@ -100,6 +101,8 @@ class Authenticator:
         match record:
             case PrePrepare(proposal=Proposal(transactions=transactions)) | Relay(transactions=transactions):
                 yield from self._transaction_checks(transactions)
+            case PrePrepare() | Prepare() | Commit() | Checkpoint() | Status() | FetchProposal() | FetchBlocks():
+                pass
             case Proposed(proposal=proposal):
                 yield from self._transaction_checks(proposal.transactions)
             case ViewChange():
@@ -108,8 +111,9 @@ class Authenticator:
                 yield from new_view_checks(record, self._group)
             case Stable() | Blocks():
                 yield from checkpoint_certificate_checks(record.certificate, self._group)
-            case PrePrepare() | Prepare() | Commit() | Checkpoint() | Status() | FetchProposal() | FetchBlocks():
-                pass
+            case Testimony():
+                for testified in record.messages:
+                    yield from self._checks(testified)
             case PreparedCertificate():
                 yield from prepared_certificate_checks(record, self._group)
             case CheckpointCertificate():

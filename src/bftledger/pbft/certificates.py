@@ -7,6 +7,7 @@ unpacked.
 """
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -82,14 +83,16 @@ def prepared_certificate_checks(certificate: PreparedCertificate, group: Group) 
 def view_change_checks(message: ViewChange, group: Group) -> Iterator[Check]:
     """§4.4: C proves the stable checkpoint n; P holds one prepared certificate per number in (n, n + L]. `BadProof`.
 
-    L is the largest that any replica may have, not this one's: whoever has less would halt at an honest proof.
+    L is the largest that any replica of such a group may have, not this one's: whoever has less would halt at an
+    honest proof. Nor is it more: no VIEW-CHANGE may make the NEW-VIEW that holds it too long for a frame.
     """
+    window = largest_window(group.n)
     if message.stable is not None:
         yield from checkpoint_certificate_checks(message.stable, group)
     previous = message.stable_seq
     for certificate in message.prepared:
         pre_prepare = certificate.pre_prepare
-        if not previous < pre_prepare.seq <= message.stable_seq + MAX_WINDOW:
+        if not previous < pre_prepare.seq <= message.stable_seq + window:
             raise BadProof("prepared certificates are not in ascending order between the watermarks")
         if pre_prepare.view >= message.view:
             raise BadProof("a prepared certificate of the new view itself, or a later one")
@@ -128,11 +131,12 @@ def make_checkpoint_certificate(votes: dict[ReplicaId, Checkpoint], group: Group
     )
 
 
+@cache
 def largest_window(n: int) -> int:
     """The largest L for which every NEW-VIEW of `n` replicas fits a frame: a quorum's proofs for L numbers each, and O.
 
-    From the encodings of the longest of each. A window that is larger would end with the first view change at full
-    load, for the transport drops what is too long.
+    From the encodings of the longest of each. With a larger one no view could begin any more, for the transport drops
+    what is too long. It depends on n alone, so all agree on it, now and later.
     """
     group = Group(Digest(bytes(32)), tuple(PublicKey(i.to_bytes(32, "big")) for i in range(n)))
     far, last = Seq(wire.MAX_NUMBER), group.replicas[-1]

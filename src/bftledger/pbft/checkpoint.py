@@ -29,6 +29,7 @@ def refusal(state: State, message: Checkpoint) -> Ignored | None:
 def on_executed(state: State, seq: Seq, block_hash: Digest) -> list[Effect]:
     """§4.3: "When a replica i produces a checkpoint, it multicasts a message ⟨CHECKPOINT, n, d, i⟩σᵢ"."""
     state.executed, state.executed_hash = seq, block_hash
+    state.witness.executed(seq, block_hash)
     if seq <= state.low:
         return contradiction(state) or settle(state)
     slot = state.slot(seq)
@@ -61,6 +62,7 @@ def adopt(state: State, certificate: CheckpointCertificate) -> list[Effect]:
     if certificate.seq <= state.low:
         return []
     state.stable = certificate
+    state.witness.settle(state.low)
     state.next_seq = max(state.next_seq, Seq(certificate.seq + 1))
     return [Persist(certificate), *(contradiction(state) or settle(state))]
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from bftledger.base.ids import Millis, ReplicaId, Seq, TxId
-from bftledger.pbft.messages import Blocks, Message, Proposal
+from bftledger.pbft.evidence import Evidence
+from bftledger.pbft.messages import Blocks, Message, Proposal, Testimony
 from bftledger.pbft.timers import Timer
 from bftledger.pbft.wire import Record
 
@@ -34,6 +35,8 @@ class Ignored(Enum):
     POOL_FULL = "too many transactions are pending"
     SHARE_USED = "too many transactions of this sender, or relayed by this replica, are pending"
     ASKED_TOO_OFTEN = "its sender has had its answers"
+    WASTEFUL = "its sender passed on too much that could not be taken"
+    HEARD_ENOUGH = "its sender has testified enough for now"
     STALE_TIMER = "a timer of something that is over"
 
 
@@ -120,6 +123,21 @@ class Ignore:
 
 
 @dataclass(frozen=True, slots=True)
+class Convict:
+    """Keep this evidence for ever, even if the replica halts in this round and nothing else of it is kept."""
+
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Keep the COMMITs that decided the block of this height, for a while: in a fork they convict."""
+
+    seq: Seq
+    commits: Testimony
+
+
+@dataclass(frozen=True, slots=True)
 class Halt:
     """This replica's state contradicts a quorum: it must stop, keep its store as it is, and say why."""
 
@@ -138,5 +156,7 @@ Effect = (
     | ReadBlocks
     | Refuse
     | Ignore
+    | Convict
+    | Remember
     | Halt
 )

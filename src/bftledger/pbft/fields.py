@@ -5,6 +5,8 @@ Every field bounds its own length before it looks at its elements.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 from bftledger.base.crypto import DIGEST_BYTES, SIGNATURE_BYTES
@@ -56,7 +58,17 @@ class Kind:
     is_flat: bool = field(init=False)
     """Whether all fields are read at once."""
 
+    packers: tuple[tuple[Callable[[Any], Any], Callable[[Any], Any]], ...] = field(init=False)
+    """How to get each field's value from a record, and how to pack it."""
+
+    plain: Callable[[Any], tuple[Any, ...]] | None = field(init=False)
+    """Gets all values at once, if each is packed as it is: so it is with votes, which are most of all frames."""
+
     def __post_init__(self) -> None:
+        is_plain = len(self.fields) > 1 and all(of.pack is _same for of in self.fields.values())
+        packers = tuple((attrgetter(name), of.pack) for name, of in self.fields.items())
+        object.__setattr__(self, "packers", packers)
+        object.__setattr__(self, "plain", attrgetter(*self.fields) if is_plain else None)
         object.__setattr__(self, "max_items", 4 + sum(of.max_items for of in self.fields.values()))
         object.__setattr__(self, "tag", f"message/{self.name}")
         object.__setattr__(self, "is_flat", all(of.outline is None for of in self.fields.values()))
@@ -149,15 +161,33 @@ def _unpack_mask(value: Any, _: Reading) -> int:
     return int.from_bytes(value, "big")
 
 
+@lru_cache(1024)
+def _pack_mask(mask: int) -> bytes:
+    """Remembered, because a STATUS has three for each slot, and most of them are the same few."""
+    return mask.to_bytes((mask.bit_length() + 7) // 8, "big")
+
+
 def _pack_slot(slot: SlotStatus) -> list[Any]:
-    return [slot.seq, slot.has_pre_prepare, *map(MASK.pack, (slot.prepares, slot.commits, slot.checkpoints))]
+    return [
+        slot.seq,
+        slot.has_pre_prepare,
+        _pack_mask(slot.prepares),
+        _pack_mask(slot.commits),
+        _pack_mask(slot.checkpoints),
+    ]
 
 
 def _unpack_slot(value: Any, reading: Reading) -> SlotStatus:
-    if type(value) is not list or len(value) != len(_SLOT_STATUS):
+    if type(value) is not list or len(value) != 5:
         raise Malformed("a slot's status has five fields")
-    pairs = zip(_SLOT_STATUS.items(), value, strict=True)
-    return SlotStatus(**{name: of.unpack(item, reading) for (name, of), item in pairs})
+    seq, has_pre_prepare, prepares, commits, checkpoints = value
+    return SlotStatus(
+        seq=NUMBER.unpack(seq, reading),
+        has_pre_prepare=_unpack_bool(has_pre_prepare, reading),
+        prepares=_unpack_mask(prepares, reading),
+        commits=_unpack_mask(commits, reading),
+        checkpoints=_unpack_mask(checkpoints, reading),
+    )
 
 
 NUMBER: Final = _number(MAX_NUMBER)
@@ -166,8 +196,7 @@ DIGEST: Final = _fixed(DIGEST_BYTES)
 SIGNATURE: Final = _fixed(SIGNATURE_BYTES)
 FLAG: Final = Field(_same, _unpack_bool)
 OCTETS: Final = Field(_same, lambda value, _: octets(value))
-MASK: Final = Field(lambda mask: mask.to_bytes((mask.bit_length() + 7) // 8, "big"), _unpack_mask)
+MASK: Final = Field(_pack_mask, _unpack_mask)
 VOTES: Final = Field(lambda votes: [list(vote) for vote in votes], _unpack_votes, max_items=1 + 3 * MAX_REPLICAS)
 
-_SLOT_STATUS: Final = {"seq": NUMBER, "has_pre_prepare": FLAG, "prepares": MASK, "commits": MASK, "checkpoints": MASK}
-SLOT_STATUS: Final = Field(_pack_slot, _unpack_slot, max_items=1 + len(_SLOT_STATUS))
+SLOT_STATUS: Final = Field(_pack_slot, _unpack_slot, max_items=1 + 5)

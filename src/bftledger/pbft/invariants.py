@@ -3,13 +3,16 @@
 A broken one is a defect of this program, never the fault of a peer: hence assertions.
 """
 
+from operator import lt
 from typing import NamedTuple
 
-from bftledger.base.ids import Seq, View
+from bftledger.base.ids import ReplicaId, Seq, View
 from bftledger.pbft.messages import PreparedCertificate
 from bftledger.pbft.pool import CLIENTS, Pool
+from bftledger.pbft.settings import MAX_WINDOW
 from bftledger.pbft.state import Slot, State
 from bftledger.pbft.wire import NULL_PROPOSAL
+from bftledger.pbft.witness import CHANGES, SPAN
 
 
 class Past(NamedTuple):
@@ -38,7 +41,17 @@ def check(state: State, before: Past | None = None) -> None:
         assert slot.seq == seq, "a slot stands at its own sequence number"
         _check_slot(state, slot)
     check_pool(state.pool)
-    assert len(state.answered) <= state.group.n * (2 * state.settings.window + 3), "what was answered is bounded"
+    assert len(state.answered) <= state.group.n * (4 * state.settings.window + 4), "what was answered is bounded"
+    _check_witness(state)
+
+
+def _check_witness(state: State) -> None:
+    witness = state.witness
+    numbers, changes, new_views = witness.sizes()
+    assert numbers <= SPAN + MAX_WINDOW, "votes are remembered for a bounded number of blocks"
+    assert changes <= CHANGES * state.group.n, "a few VIEW-CHANGEs of each replica are remembered"
+    assert new_views <= CHANGES + 2 * numbers, "the NEW-VIEWs acted upon, and a few, are remembered"
+    assert witness.convicted == {replica for replica, _ in witness.evidence}, "nobody is convicted without evidence"
 
 
 def _check_progress(state: State, before: Past) -> None:
@@ -52,12 +65,13 @@ def _check_progress(state: State, before: Past) -> None:
 
 
 def _check_watermarks(state: State) -> None:
-    window = state.settings.window
-    assert all(seq <= state.high for seq in state.slots), "no slot is above the high watermark"
-    assert all(seq > min(state.low, state.executed) for seq in state.slots), "what is settled is forgotten"
-    assert len(state.slots) <= 2 * window, "the log is bounded"
-    assert state.executed <= state.high, "nothing above the high watermark is executed"
-    assert state.lagging == (state.low > state.executed), "who lags knows it"
+    low, high = state.low, state.high
+    if state.slots:
+        assert max(state.slots) <= high, "no slot is above the high watermark"
+        assert min(state.slots) > min(low, state.executed), "what is settled is forgotten"
+    assert len(state.slots) <= 2 * state.settings.window, "the log is bounded"
+    assert state.executed <= high, "nothing above the high watermark is executed"
+    assert state.lagging == (low > state.executed), "who lags knows it"
     if state.stable is not None:
         _check_signers([replica for replica, _ in state.stable.signatures], state, state.group.quorum)
     if state.fetch is not None:
@@ -70,7 +84,7 @@ def _check_view(state: State) -> None:
         assert change.replica == replica, "a view change is its sender's"
         assert change.view >= state.view, "view changes for views that are over are forgotten"
         assert change.view > state.view or not state.active, "view changes for a view that began are forgotten"
-    assert all(replica < state.group.n for replica in state.view_changes), "only members change views"
+        assert replica < state.group.n, "only members change views"
     if state.active:
         assert state.view == 0 or state.new_view is not None, "every view but the first begins with a NEW-VIEW"
         assert state.me not in state.view_changes, "who is in a view has not left it"
@@ -99,17 +113,18 @@ def _check_timers(state: State) -> None:
 
 
 def _check_slot(state: State, slot: Slot) -> None:
-    settings, group, me = state.settings, state.group, state.me
+    settings, group, me, view = state.settings, state.group, state.me, state.view
+    primary = group.primary(view)
     pre_prepare = slot.pre_prepare
     if not state.active:
         assert pre_prepare is None, "a view that has not begun has no pre-prepares"
     if pre_prepare is not None:
-        assert pre_prepare.view == state.view, "what was accepted is of the current view"
-        assert pre_prepare.replica == state.primary, "what was accepted is the primary's"
+        assert pre_prepare.view == view, "what was accepted is of the current view"
+        assert pre_prepare.replica == primary, "what was accepted is the primary's"
         assert pre_prepare.proposal is not None, "what was accepted came with its proposal"
         assert pre_prepare.proposal.digest == pre_prepare.digest, "a digest stands for its own proposal"
         assert slot.announced is None, "what was accepted waits no more"
-        if me != state.primary:
+        if me != primary:
             assert slot.prepares[me].digest == pre_prepare.digest, "a backup prepared what it accepted"
     else:
         assert me not in slot.prepares, "nobody prepares what it did not accept"
@@ -118,14 +133,16 @@ def _check_slot(state: State, slot: Slot) -> None:
         assert state.new_view is not None, "only a new view announces"
         known = slot.proposals.keys() | {NULL_PROPOSAL.digest}
         assert slot.announced.digest not in known, "what is announced and known was accepted"
-    assert state.primary not in slot.prepares, "a primary does not prepare its own proposal"
-    assert all(vote.replica == i and vote.view == state.view for i, vote in slot.prepares.items()), "prepares fit"
-    assert all(vote.replica == i and vote.view == state.view for i, vote in slot.commits.items()), "commits fit"
+    assert primary not in slot.prepares, "a primary does not prepare its own proposal"
+    for i, prepare in slot.prepares.items():
+        assert (prepare.replica, prepare.view) == (i, view), "prepares fit"
+    for i, commit in slot.commits.items():
+        assert (commit.replica, commit.view) == (i, view), "commits fit"
     if slot.prepared:
         assert state.is_prepared(slot), "prepared: a quorum with the primary said so"
         assert me in slot.commits, "who is prepared has sent its COMMIT"
         assert slot.certificate is not None, "who is prepared can prove it"
-        assert slot.certificate.pre_prepare.view == state.view, "the certificate is of the highest view"
+        assert slot.certificate.pre_prepare.view == view, "the certificate is of the highest view"
     if me in slot.commits:
         assert slot.prepared, "a COMMIT implies prepared"
         assert pre_prepare is not None, "a COMMIT implies a pre-prepare"
@@ -152,22 +169,35 @@ def _check_certificate(state: State, slot: Slot, certificate: PreparedCertificat
 
 def _check_signers(signers: list[int], state: State, size: int) -> None:
     assert len(signers) == size, "a certificate has exactly the signatures that it needs"
-    assert signers == sorted(set(signers)), "the signers of a certificate are distinct and in order"
+    assert all(map(lt, signers, signers[1:])), "the signers of a certificate are distinct and in order"
     assert signers[-1] < state.group.n, "the signers of a certificate are members"
 
 
 def check_pool(pool: Pool) -> None:
     """The pool's counts are those of what it holds."""
+    if not len(pool):
+        assert not pool.bytes, "an empty pool has no size"
+        assert not pool.waiting_bytes, "nothing waits in an empty pool"
+        assert not pool.shares(), "senders without pending transactions are forgotten"
+        assert not pool.origins(), "only what is pending takes room"
+        for room in pool.rooms().values():
+            assert not room.count, "an empty pool has all its room"
+            assert not room.bytes, "an empty pool has all its room"
+        assert not pool.passed_on(), "what is passed on is pending"
+        return
     held, waiting = pool.pending(), pool.waiting()
-    assert pool.bytes == sum(len(tx.encoded) for tx in held), "the pool knows its size"
-    assert pool.waiting_bytes == sum(len(tx.encoded) for tx in waiting), "the pool knows the size of what waits"
-    assert {tx.id for tx in waiting} <= {tx.id for tx in held}, "what waits is pending"
+    sizes = {tx.id: len(tx.encoded) for tx in held}
+    assert pool.bytes == sum(sizes.values()), "the pool knows its size"
+    assert pool.waiting_bytes == sum([len(tx.encoded) for tx in waiting]), "the pool knows the size of what waits"
+    assert {tx.id for tx in waiting} <= sizes.keys(), "what waits is pending"
     shares, rooms, origins = pool.shares(), pool.rooms(), pool.origins()
-    assert origins.keys() <= {tx.id for tx in held}, "only what is pending takes room"
+    assert origins.keys() <= sizes.keys(), "only what is pending takes room"
+    taken: dict[ReplicaId, list[int]] = {whose: [] for whose in rooms}
+    for tx_id, whose in origins.items():
+        taken[whose].append(sizes[tx_id])
     for whose, room in rooms.items():
-        taken = [len(tx.encoded) for tx in held if origins.get(tx.id) == whose]
-        assert (room.count, room.bytes) == (len(taken), sum(taken)), "every room knows what is in it"
-        assert room.count <= max(room.max_count, 1), "no room holds more than it may"
+        assert (room.count, room.bytes) == (len(taken[whose]), sum(taken[whose])), "every room knows what is in it"
+        assert room.count <= room.max_count or room.count == 1, "no room holds more than it may"
     assert sum(shares.values()) == rooms[CLIENTS].count, "every transaction of a client's counts for its sender"
-    assert all(share > 0 for share in shares.values()), "senders without pending transactions are forgotten"
-    assert pool.passed_on() <= {tx.id for tx in held}, "what is passed on is pending"
+    assert min(shares.values(), default=1) > 0, "senders without pending transactions are forgotten"
+    assert pool.passed_on() <= sizes.keys(), "what is passed on is pending"

@@ -5,7 +5,7 @@ covers the protocol version, the genesis hash and the type as well (`wire.signin
 
 Differs from the paper: requests are transactions of their own format (`base.transaction`) and batches are proposals;
 CHECKPOINT names the hash of a block; STATUS, FETCH and their answers are one explicit set of messages for all loss
-of messages and all lag.
+of messages and all lag; TESTIMONY is what convicts a faulty replica before all the others.
 """
 
 from dataclasses import dataclass
@@ -144,16 +144,21 @@ class SlotStatus:
 class Status:
     """⟨STATUS, v, active, h, e, S, i⟩σᵢ: where i is and what it lacks (TOCS'02 §5.2).
 
-    `stable`: its stable checkpoint. `executed`: its newest block. `slots`: what it has of those sequence numbers that
-    have been unfinished for a while. `view_changes`: whose VIEW-CHANGE for `view` it holds, as a bit mask.
+    `stable`: its stable checkpoint. `executed`: its newest block. Both with the block's hash, None for the genesis
+    block, so that a fork is found wherever two of its branches meet. `slots`: what it has of those sequence numbers
+    that have been unfinished for a while. `view_changes`: whose VIEW-CHANGE for `view` it holds, `convicted`: against
+    whom it holds evidence, as bit masks.
     """
 
     view: View
     active: bool
     stable: Seq
+    stable_hash: Digest | None = None
     executed: Seq
+    executed_hash: Digest | None = None
     slots: tuple[SlotStatus, ...]
     view_changes: int
+    convicted: int = 0
     replica: ReplicaId
     signature: Signature
 
@@ -222,6 +227,18 @@ class Blocks:
     signature: Signature
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Testimony:
+    """⟨TESTIMONY, m…, i⟩σᵢ: "these were signed by others; draw your conclusions".
+
+    Two that stand together and contradict each other are evidence (`guilt`). A PRE-PREPARE comes without its proposal.
+    """
+
+    messages: tuple[PrePrepare | Prepare | Commit | Checkpoint | ViewChange | NewView, ...]
+    replica: ReplicaId
+    signature: Signature
+
+
 Message = (
     PrePrepare
     | Prepare
@@ -236,5 +253,6 @@ Message = (
     | Proposed
     | FetchBlocks
     | Blocks
+    | Testimony
 )
 """Everything that one replica sends to another."""

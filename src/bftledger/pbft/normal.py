@@ -10,8 +10,8 @@ from typing import Final
 
 from bftledger.base.ids import Millis, Seq
 from bftledger.pbft import wire
-from bftledger.pbft.effects import Broadcast, Deliver, Effect, Ignored, Persist, StartTimer, StopTimer
-from bftledger.pbft.messages import Commit, Prepare, PreparedCertificate, PrePrepare, Proposal
+from bftledger.pbft.effects import Broadcast, Deliver, Effect, Ignored, Persist, Remember, StartTimer, StopTimer
+from bftledger.pbft.messages import Commit, Prepare, PreparedCertificate, PrePrepare, Proposal, Testimony
 from bftledger.pbft.state import Slot, State
 from bftledger.pbft.timers import BatchTimer
 
@@ -29,7 +29,7 @@ def propose(state: State, now: Millis) -> list[Effect]:
     At once when nothing is in flight; else when a batch is full or has waited `batch_wait_ms`.
     """
     effects: list[Effect] = []
-    if not state.is_primary:
+    if not (state.pool.waiting_count or state.batch_due or state.batch_timer_runs) or not state.is_primary:
         return effects
     while state.pool.waiting_count and state.next_seq <= state.high:
         in_flight = state.next_seq - 1 - state.executed
@@ -105,7 +105,7 @@ def accept(state: State, pre_prepare: PrePrepare, proposal: Proposal) -> list[Ef
     """Enters the pre-prepare and its proposal into the log; a backup then "multicasts a PREPARE to all" (§4.2)."""
     slot = state.slot(pre_prepare.seq)
     slot.announced = None
-    slot.pre_prepare = replace(pre_prepare, proposal=proposal)
+    slot.pre_prepare = pre_prepare if pre_prepare.proposal is proposal else replace(pre_prepare, proposal=proposal)
     state.remember(slot, proposal)
     if slot.seq > state.executed:
         state.pool.mark_proposed(proposal.transactions)
@@ -187,6 +187,7 @@ def advance(state: State, slot: Slot) -> list[Effect]:
         return effects
     if not slot.prepared and state.is_prepared(slot):
         slot.prepared = True
+        state.witness.prepared(slot.seq, state.view)
         slot.certificate = prepared_certificate(state, slot)
         pre_prepare = slot.pre_prepare
         commit = state.sign(
@@ -218,10 +219,19 @@ def prepared_certificate(state: State, slot: Slot) -> PreparedCertificate:
 def deliver(state: State) -> list[Effect]:
     """§4.2: a replica executes m "after committed-local(m, v, n, i) is true and i's state reflects the sequential
     execution of all requests with lower sequence numbers"."""
-    slot = state.slots.get(Seq(state.executed + 1))
-    if state.delivering or slot is None or not slot.committed:
+    slot = None if state.delivering else state.slots.get(Seq(state.executed + 1))
+    if slot is None or not slot.committed:
         return []
     assert slot.pre_prepare is not None
     assert slot.pre_prepare.proposal is not None
     state.delivering = True
-    return [Deliver(slot.seq, slot.pre_prepare.proposal)]
+    return [remember(state, slot), Deliver(slot.seq, slot.pre_prepare.proposal)]
+
+
+def remember(state: State, slot: Slot) -> Remember:
+    """What decided the slot, to be kept with its block: exactly as many COMMITs as are needed."""
+    assert slot.pre_prepare is not None
+    digest = slot.pre_prepare.digest
+    votes = [vote for _, vote in sorted(slot.commits.items()) if vote.digest == digest][: state.group.quorum]
+    state.witness.decided(slot.seq, votes)
+    return Remember(slot.seq, state.sign(Testimony(messages=tuple(votes), replica=state.me, signature=wire.UNSIGNED)))

@@ -3,7 +3,9 @@ settles them.
 
 In the order of arrival. `waiting` are those that no proposal of the current view contains; the primary proposes them
 first come, first served. What clients bring is bounded in count, bytes and per sender; what each replica passes on has
-a room of its own, which neither clients nor other replicas can fill; what proposals bring is bounded by the watermarks.
+a room of its own, which neither clients nor other replicas can fill. What proposals bring is bounded by the watermarks
+while their view lasts, and by a room when it has ended: primaries that nobody follows any more must not fill the pool.
+Whatever falls out there is still pending where a client brought it.
 
 A backup passes on to the primary what waits here, the submissions of its own clients first, and never more at a time
 than half the room that it has there: so an honest primary takes all of it, however loaded it is.
@@ -22,6 +24,9 @@ from bftledger.pbft.settings import Settings
 
 CLIENTS: Final = ReplicaId(-1)
 """Whose room a submitted transaction takes, as if all clients were one replica."""
+
+PROPOSALS: Final = ReplicaId(-2)
+"""Whose room takes what only proposals brought, when their view has ended."""
 
 
 def batches(transactions: Iterable[Transaction], settings: Settings) -> Iterator[tuple[Transaction, ...]]:
@@ -85,8 +90,9 @@ class Pool:
         share, share_bytes = settings.pool_count // (2 * n), settings.pool_bytes // (2 * n)
         self._rooms = {ReplicaId(i): Room(share, share_bytes) for i in range(n)}
         self._rooms[CLIENTS] = Room(settings.pool_count - (n - 1) * share, settings.pool_bytes - (n - 1) * share_bytes)
+        self._rooms[PROPOSALS] = Room(settings.pool_count // 2, settings.pool_bytes // 2)
         self._origins: dict[TxId, ReplicaId] = {}
-        """Whose room a transaction takes; those that proposals brought take nobody's."""
+        """Whose room a transaction takes; those that proposals of the current view brought take nobody's."""
         self._own: OrderedDict[TxId, Transaction] = OrderedDict()
         self._others: OrderedDict[TxId, Transaction] = OrderedDict()
         """What waits and was not passed on in this view: this replica's clients' submissions, and all else."""
@@ -129,7 +135,7 @@ class Pool:
         return self._per_sender
 
     def rooms(self) -> Mapping[ReplicaId, Room]:
-        """What clients (`CLIENTS`) and each replica's relays take."""
+        """What clients (`CLIENTS`), each replica's relays, and earlier views' proposals (`PROPOSALS`) take."""
         return self._rooms
 
     def origins(self) -> Mapping[TxId, ReplicaId]:
@@ -144,13 +150,18 @@ class Pool:
 
     def admit(self, transaction: Transaction) -> Ignored | None:
         """Takes a client's transaction, or says why not."""
-        if transaction.id in self._pending:
+        is_known = transaction.id in self._pending
+        if self._origins.get(transaction.id) == CLIENTS:
             return Ignored.DUPLICATE
         if not self._rooms[CLIENTS].has_place_for(len(transaction.encoded)):
-            return Ignored.POOL_FULL
+            return Ignored.DUPLICATE if is_known else Ignored.POOL_FULL
         if self._per_sender[transaction.sender] >= self._settings.pool_share:
-            return Ignored.SHARE_USED
+            return Ignored.DUPLICATE if is_known else Ignored.SHARE_USED
         self._per_sender[transaction.sender] += 1
+        if is_known:  # from now on it stays, whatever becomes of those that brought it before
+            self._make_room(transaction)
+            self._give_room(transaction, CLIENTS)
+            return Ignored.DUPLICATE
         self._take(transaction, CLIENTS)
         self._own[transaction.id] = transaction
         return None
@@ -165,6 +176,10 @@ class Pool:
         self._others[transaction.id] = transaction
         return None
 
+    def has_room_for_relays_of(self, replica: ReplicaId) -> bool:
+        """Whether anything that this replica passes on may find room."""
+        return self._rooms[replica].has_place_for(1)
+
     def mark_proposed(self, transactions: Iterable[Transaction]) -> None:
         """A proposal that was accepted contains these: they are pending, but wait no more."""
         for transaction in transactions:
@@ -175,7 +190,12 @@ class Pool:
                 self._add(transaction)
 
     def return_proposed(self) -> None:
-        """A view ended: all that is pending waits again, in the order of arrival, and was passed on to nobody."""
+        """A view ended: all that is pending waits again, in the order of arrival, and was passed on to nobody.
+
+        What only its proposals brought has to find room, first come, first served. What does not is forgotten, unless
+        the next view carries it over.
+        """
+        self._make_proposals_find_room()
         self._waiting = self._pending.copy()
         self._waiting_bytes = self._bytes
         for queue in (self._own, self._others, self._passed, self._shared, self._is_out):
@@ -211,6 +231,11 @@ class Pool:
         return tuple(self._waiting.values())
 
     # ── what a backup passes on ──
+
+    @property
+    def has_to_pass_on(self) -> bool:
+        """Whether anything waits that this replica has not passed on in this view."""
+        return bool(self._own or self._others)
 
     def pass_on(self, now: Moment) -> tuple[Transaction, ...]:
         """What the primary should get next, as much as is certain to find room there."""
@@ -265,12 +290,24 @@ class Pool:
 
     # ── the books ──
 
+    def _make_proposals_find_room(self) -> None:
+        room = self._rooms[PROPOSALS]
+        for transaction in [tx for tx in self._pending.values() if tx.id not in self._origins]:
+            if room.has_place_for(len(transaction.encoded)):
+                self._give_room(transaction, PROPOSALS)
+            else:
+                del self._pending[transaction.id]
+                self._bytes -= len(transaction.encoded)
+
     def _take(self, transaction: Transaction, origin: ReplicaId) -> None:
-        self._origins[transaction.id] = origin
-        self._rooms[origin].add(len(transaction.encoded))
+        self._give_room(transaction, origin)
         self._add(transaction)
         self._waiting[transaction.id] = transaction
         self._waiting_bytes += len(transaction.encoded)
+
+    def _give_room(self, transaction: Transaction, origin: ReplicaId) -> None:
+        self._origins[transaction.id] = origin
+        self._rooms[origin].add(len(transaction.encoded))
 
     def _make_room(self, transaction: Transaction) -> None:
         if transaction.id not in self._origins:

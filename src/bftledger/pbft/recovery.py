@@ -6,17 +6,21 @@ others are not stored, but for the certificates that they made; STATUS brings th
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from bftledger.base.ids import Digest, Seq
 from bftledger.pbft import wire
+from bftledger.pbft.evidence import Evidence
 from bftledger.pbft.messages import (
     Checkpoint,
     CheckpointCertificate,
     Commit,
+    Message,
     NewView,
     Prepare,
     PreparedCertificate,
     PrePrepare,
+    Testimony,
     ViewChange,
 )
 from bftledger.pbft.state import State
@@ -33,6 +37,7 @@ def recover(
     """Puts a fresh `state` where its store says it was: `executed` is the newest block, `certificate` the newest."""
     state.executed, state.executed_hash, state.stable = executed, executed_hash, certificate
     state.unheard, state.cut_off = state.others, True
+    state.witness.settle(state.low)
     kept = list(records)
     for record in kept:
         match record:
@@ -49,6 +54,41 @@ def recover(
     if state.active:
         accepted = [seq for seq, slot in state.slots.items() if slot.pre_prepare or slot.announced]
         state.next_seq = Seq(max([*accepted, state.low, state.executed]) + 1)
+
+
+class Recent(NamedTuple):
+    """One of the newest blocks."""
+
+    seq: Seq
+    block_hash: Digest
+    certificate: CheckpointCertificate | None
+    commits: Testimony | None = None
+    """What decided it, if that was kept."""
+
+
+def recollect(
+    state: State, records: Iterable[wire.Record], recent: Iterable[Recent], kept: Iterable[Evidence]
+) -> list[Evidence]:
+    """Makes the witness remember what the store does: evidence, and what others signed. Returns what is new of it."""
+    witness = state.witness
+    witness.restore(kept)
+    found: list[Evidence] = []
+    for block in recent:
+        witness.executed(block.seq, block.block_hash)
+        if block.certificate is not None:
+            found += witness.see_certificate(block.certificate)
+        if block.commits is not None:
+            found += witness.see(block.commits)
+            witness.decided(block.seq, (vote for vote in block.commits.messages if isinstance(vote, Commit)))
+    if state.stable is not None:
+        found += witness.see_certificate(state.stable)
+    for record in records:
+        if isinstance(record, PreparedCertificate):
+            witness.prepared(record.pre_prepare.seq, record.pre_prepare.view)
+            found += witness.see_certificate(record)
+        elif isinstance(record, NewView) or (isinstance(record, Message) and record.replica != state.me):
+            found += witness.see(record)
+    return found
 
 
 def _recover_log(state: State, records: list[wire.Record]) -> None:

@@ -11,7 +11,8 @@ from bftledger.base.crypto import Signer
 from bftledger.base.group import Group
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, TxId, View
 from bftledger.base.transaction import Transaction
-from bftledger.pbft import checkpoint, normal, recovery, status, suspicion, transfer, view_change, wire
+from bftledger.pbft import checkpoint, normal, recovery, status, suspicion, testimony, transfer, view_change, wire
+from bftledger.pbft.certificates import largest_window
 from bftledger.pbft.effects import (
     Broadcast,
     Effect,
@@ -32,6 +33,7 @@ from bftledger.pbft.events import (
     TimerFired,
     Withdrawn,
 )
+from bftledger.pbft.evidence import Evidence
 from bftledger.pbft.messages import (
     Blocks,
     Checkpoint,
@@ -47,6 +49,7 @@ from bftledger.pbft.messages import (
     Relay,
     Stable,
     Status,
+    Testimony,
     ViewChange,
 )
 from bftledger.pbft.pool import Pool
@@ -65,8 +68,11 @@ class Replica:
         self, me: ReplicaId, group: Group, signer: Signer, settings: Settings, *, genesis_block: Digest
     ) -> None:
         assert group.keys[me] == signer.public_key, "the signer is not this replica's"
+        assert settings.window <= largest_window(group.n), "no view change would fit a frame"
         pool = Pool(settings, group.n)
         self.state = State(me=me, group=group, settings=settings, signer=signer, pool=pool, executed_hash=genesis_block)
+        self._found: list[Evidence] = []
+        """What the records of the last run prove, unless it was known: to be announced at the start."""
 
     def recover(
         self,
@@ -75,17 +81,44 @@ class Replica:
         executed: Seq,
         executed_hash: Digest,
         certificate: CheckpointCertificate | None,
+        recent: Iterable[recovery.Recent] = (),
+        evidence: Iterable[Evidence] = (),
     ) -> None:
-        """Continues from what the store kept. See `recovery.recover`."""
-        recovery.recover(self.state, records, executed=executed, executed_hash=executed_hash, certificate=certificate)
+        """Continues from what the store kept. See `recovery.recover`.
+
+        `recent`: the newest blocks, `witness.SPAN` of them. `evidence`: what `Convict` was performed on.
+        """
+        kept = list(records)
+        recovery.recover(self.state, kept, executed=executed, executed_hash=executed_hash, certificate=certificate)
+        self._found = recovery.recollect(self.state, kept, recent, evidence)
+
+    def last_words(self) -> tuple[Message, ...]:
+        """What is still to be said to all when this replica must halt; it promises nothing."""
+        return tuple(testimony.last_words(self.state))
+
+    def relayed_in_vain(self, peer: ReplicaId, count: int) -> None:
+        """So many transactions of a RELAY of `peer` were not among those of its event: none of them may be ordered."""
+        self.state.wasted[peer] += count
 
     # ── the door's question ──
 
     def refusal(self, message: Message) -> Ignored | None:
         """Why `message` can change nothing now, so that its signatures need not be checked; None if it might.
 
-        Changes nothing itself: the message is not authentic yet.
+        What would convict its sender is wanted though it changes nothing else. Changes nothing itself: the message is
+        not authentic yet.
         """
+        if message.replica == self.state.me:
+            return Ignored.OWN
+        reason = self._refusal(message)
+        return None if reason is not None and self._is_telling(message) else reason
+
+    def _is_telling(self, message: Message) -> bool:
+        state = self.state
+        is_news = isinstance(message, Prepare | Commit) and testimony.is_news(state, message)
+        return is_news or state.witness.would_convict(message)
+
+    def _refusal(self, message: Message) -> Ignored | None:
         state = self.state
         if message.replica == state.me:
             return Ignored.OWN
@@ -108,7 +141,13 @@ class Replica:
                 return transfer.proposed_refusal(state, message)
             case Blocks():
                 return transfer.blocks_refusal(state, message)
-            case Status() | Relay() | FetchProposal() | FetchBlocks():
+            case Testimony():
+                return Ignored.HEARD_ENOUGH if testimony.is_heard_enough(state, message.replica) else None
+            case Status():
+                return status.refusal(state, message)
+            case Relay():
+                return suspicion.relay_refusal(state, message)
+            case FetchProposal() | FetchBlocks():
                 return None
             case _:
                 assert_never(message)
@@ -119,6 +158,7 @@ class Replica:
         """What is to be done because of `event`. `now`: this replica's clock, milliseconds since the epoch."""
         found = self._on_event(event, now)
         effects: list[Effect] = [Ignore(found)] if isinstance(found, Ignored) else found
+        effects += self._begin_view()
         effects += self._accept_announced()
         effects += normal.deliver(self.state)
         effects += normal.propose(self.state, now)
@@ -133,8 +173,7 @@ class Replica:
         state = self.state
         match event:
             case Received(message):
-                self._hear(message)
-                return self.refusal(message) or self._on_message(message, now)
+                return self._on_received(message, now)
             case Submitted(transactions):
                 return self._on_submitted(transactions)
             case Withdrawn(transactions):
@@ -151,9 +190,25 @@ class Replica:
             case BlocksRead():
                 return transfer.on_blocks_read(state, event)
             case Started():
-                return status.on_tick(state)
+                found, self._found = self._found, []
+                return testimony.announce(state, found) + status.on_tick(state)
             case _:
                 assert_never(event)
+
+    def _on_received(self, message: Message, now: Millis) -> list[Effect]:
+        state = self.state
+        self._hear(message)
+        reason = self._refusal(message)
+        effects = testimony.hear(state, message) if reason is not Ignored.OWN else []
+        match message:
+            case Prepare() | Commit():
+                effects += testimony.contest(state, message)
+            case Checkpoint():
+                effects += testimony.contest_block(state, message)
+            case _:
+                pass
+        found = reason or self._on_message(message, now)
+        return effects + ([Ignore(found)] if isinstance(found, Ignored) else found)
 
     def _on_message(self, message: Message, now: Millis) -> list[Effect] | Ignored:
         state = self.state
@@ -173,21 +228,25 @@ class Replica:
             case Status():
                 return status.on_status(state, message)
             case Relay():
-                for tx in message.transactions:
-                    state.pool.admit_relayed(tx, message.replica)
-                return []
+                return suspicion.on_relay(state, message)
             case Stable():
                 return checkpoint.adopt(state, message.certificate)
             case FetchProposal():
                 return transfer.on_fetch_proposal(state, message)
             case Proposed():
                 slot = state.slot(message.seq)
-                assert slot.announced is not None
-                return normal.accept(state, slot.announced, message.proposal)
+                if slot.announced is not None:
+                    return normal.accept(state, slot.announced, message.proposal)
+                state.remember(slot, message.proposal)
+                return []
             case FetchBlocks():
                 return transfer.on_fetch_blocks(state, message)
             case Blocks():
                 return transfer.on_blocks(state, message)
+            case Testimony():
+                state.heard[message.replica] += 1
+                is_exposed = state.active and testimony.exposes_primary(state, message)
+                return self._leave_for(View(state.view + 1)) if is_exposed else []
             case _:
                 assert_never(message)
 
@@ -241,20 +300,21 @@ class Replica:
         return effects + transfer.after_install(state)
 
     def _on_view_change(self, message: ViewChange) -> list[Effect]:
-        effects = view_change.on_view_change(self.state, message)
-        joined = view_change.view_to_join(self.state)
-        if joined is not None:
-            effects += self._leave_for(joined)
-        return effects + self._begin_view()
+        state = self.state
+        effects = view_change.on_view_change(state, message)
+        if message.stable is not None:
+            effects += checkpoint.adopt(state, message.stable)
+        joined = view_change.view_to_join(state)
+        return effects + (transfer.fetch_named(state, message) if joined is None else self._leave_for(joined))
 
     def _leave_for(self, view: View) -> list[Effect]:
-        return view_change.start(self.state, view) + self._begin_view()
+        return view_change.start(self.state, view) + transfer.fetch_proposals(self.state)
 
     def _begin_view(self) -> list[Effect]:
         message = view_change.make_new_view(self.state)
         if message is None:
             return []
-        return [*self._enter(message), Broadcast(message)]
+        return [*testimony.hear(self.state, message), *self._enter(message), Broadcast(message)]
 
     def _on_new_view(self, message: NewView) -> list[Effect] | Ignored:
         if not view_change.follows(message):

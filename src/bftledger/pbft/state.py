@@ -5,6 +5,7 @@ Only the phases change it (`normal`, `checkpoint`, `view_change`, `transfer`), o
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final
 
 from bftledger.base.crypto import Signer
 from bftledger.base.group import Group
@@ -24,6 +25,10 @@ from bftledger.pbft.messages import (
 from bftledger.pbft.pool import START, Moment, Pool
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import suspicion_timeout
+from bftledger.pbft.witness import Witness
+
+FORGIVEN_PER_TICK: Final = 512
+"""So many transactions may a peer pass on in vain between two ticks of the shorter interval."""
 
 
 @dataclass(slots=True)
@@ -45,7 +50,7 @@ class Slot:
     certificate: PreparedCertificate | None = None
     """The prepared certificate of the highest view: what a view change must carry."""
     proposals: dict[Digest, Proposal] = field(default_factory=dict)
-    """What was accepted here in any view: a new view may assign it again."""
+    """What was accepted here in any view, or fetched for a new one: a new view may assign it again."""
     checkpoints: dict[ReplicaId, Checkpoint] = field(default_factory=dict)
     block_hash: Digest | None = None
     """Of the block that was executed here."""
@@ -125,8 +130,16 @@ class State:
     known_at_tick: Seq = Seq(0)
     answered: Counter[tuple[ReplicaId, object]] = field(default_factory=Counter)
     """How often what was sent again to whom since the last tick."""
+    sent_bytes: Counter[ReplicaId] = field(default_factory=Counter)
+    """The size of the blocks and proposals that each got for its asking since the last tick."""
+    wasted: Counter[ReplicaId] = field(default_factory=Counter)
+    """How many transactions each passed on that could not be taken; at every tick some of them are forgiven."""
     answers_per_tick: int = 1
     """So often is enough: as often as a peer can ask with good reason before the next tick."""
+    witness: Witness = field(default_factory=Witness)
+    convicted_at_tick: frozenset[ReplicaId] = frozenset()
+    heard: Counter[ReplicaId] = field(default_factory=Counter)
+    """How many TESTIMONYs of each were heard since the last tick."""
     idle: bool = False
     """The status timer was started for the longer time, because nothing was unfinished."""
     delivering: bool = False
@@ -150,7 +163,12 @@ class State:
     @property
     def is_primary(self) -> bool:
         """Whether this replica leads the current view, and the view has begun."""
-        return self.active and self.primary == self.me
+        return self.active and self.group.primary(self.view) == self.me
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether this replica is the primary of a view that has not begun."""
+        return not self.active and self.primary == self.me
 
     @property
     def others(self) -> set[ReplicaId]:
@@ -165,7 +183,7 @@ class State:
     @property
     def lagging(self) -> bool:
         """Whether a block is known to be final that has not been executed here."""
-        return self.low > self.executed
+        return self.stable is not None and self.stable.seq > self.executed
 
     @property
     def alone(self) -> bool:
@@ -201,12 +219,43 @@ class State:
         self.answered[peer, what] += 1
         return self.answered[peer, what] <= times * self.answers_per_tick
 
+    def proposal(self, seq: Seq, digest: Digest) -> Proposal | None:
+        """What `digest` stands for at `seq`, if it is known here."""
+        if digest == wire.NULL_PROPOSAL.digest:
+            return wire.NULL_PROPOSAL
+        slot = self.slots.get(seq)
+        return slot.proposals.get(digest) if slot else None
+
+    def forgive_waste(self) -> None:
+        """A tick has passed: what peers passed on in vain counts less."""
+        forgiven = FORGIVEN_PER_TICK * self.answers_per_tick
+        self.wasted = Counter({peer: count - forgiven for peer, count in self.wasted.items() if count > forgiven})
+
+    def lacks(self, change: ViewChange) -> list[PrePrepare]:
+        """What P names above the low watermark and this replica could not propose again, for want of the proposal."""
+        named = (certificate.pre_prepare for certificate in change.prepared)
+        return [each for each in named if each.seq > self.low and self.proposal(each.seq, each.digest) is None]
+
     def remember(self, slot: Slot, proposal: Proposal) -> None:
-        """Keeps what a digest stands for until the slot is settled; of at most n views' primaries."""
+        """Keeps what a digest stands for until the slot is settled: the n latest, and never less than is needed.
+
+        Needed is what was accepted in this view, what this replica can prove to be prepared, and what a VIEW-CHANGE
+        for the view that it waits for, one of each replica, names: so these are never more than n at once.
+        """
+        slot.proposals.pop(proposal.digest, None)
         slot.proposals[proposal.digest] = proposal
-        while len(slot.proposals) > self.group.n:
-            kept = {slot.certificate.pre_prepare.digest} if slot.certificate else set()
-            del slot.proposals[next(digest for digest in slot.proposals if digest not in kept)]
+        if len(slot.proposals) > self.group.n:
+            needed = self._needed(slot)
+            del slot.proposals[next(digest for digest in slot.proposals if digest not in needed)]
+
+    def _needed(self, slot: Slot) -> set[Digest]:
+        needed = {slot.pre_prepare.digest} if slot.pre_prepare else set()
+        if slot.certificate:
+            needed.add(slot.certificate.pre_prepare.digest)
+        if not self.active:
+            shown = (certificate for change in self.view_changes.values() for certificate in change.prepared)
+            needed |= {each.pre_prepare.digest for each in shown if each.pre_prepare.seq == slot.seq}
+        return needed
 
     def sign(self, message: wire.M) -> wire.M:
         """`message` with this replica's signature."""
@@ -224,7 +273,7 @@ class State:
         if slot.pre_prepare is None:
             return False
         digest = slot.pre_prepare.digest
-        matching = sum(vote.digest == digest for vote in slot.prepares.values())
+        matching = sum([vote.digest == digest for vote in slot.prepares.values()])
         return matching >= self.group.quorum - 1
 
     def is_committed_local(self, slot: Slot) -> bool:
@@ -232,4 +281,4 @@ class State:
         if slot.pre_prepare is None or not slot.prepared:
             return False
         digest = slot.pre_prepare.digest
-        return sum(vote.digest == digest for vote in slot.commits.values()) >= self.group.quorum
+        return sum([vote.digest == digest for vote in slot.commits.values()]) >= self.group.quorum

@@ -6,13 +6,17 @@ not sent twice.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from bftledger.base.ids import Millis, ReplicaId, Seq
-from bftledger.pbft import transfer, wire
-from bftledger.pbft.effects import Broadcast, Effect, Send, StartTimer
+from bftledger.pbft import testimony, transfer, wire
+from bftledger.pbft.effects import Broadcast, Effect, Ignored, Send, StartTimer
 from bftledger.pbft.messages import Message, SlotStatus, Stable, Status
 from bftledger.pbft.state import Slot, State
 from bftledger.pbft.timers import StatusTimer
+
+_NOTHING: Final = SlotStatus(seq=Seq(0), has_pre_prepare=False, prepares=0, commits=0, checkpoints=0)
+"""What a peer has of a number that it does not describe."""
 
 
 def is_unfinished(state: State) -> bool:
@@ -45,13 +49,16 @@ def on_tick(state: State) -> list[Effect]:
     state.tick += 1
     state.idle = not is_unfinished(state)
     effects: list[Effect] = [Broadcast(state.sign(describe(state))), StartTimer(StatusTimer(), interval(state))]
-    if state.active:
-        effects += transfer.fetch_proposals(state)
+    effects += transfer.fetch_proposals(state)
     if state.low <= state.executed:
         state.fetch = None
     elif state.stable_at_tick > state.executed and state.executed == state.executed_at_tick:
         effects += transfer.fetch_blocks(state)
     state.answered.clear()
+    state.sent_bytes.clear()
+    state.forgive_waste()
+    state.heard.clear()
+    state.convicted_at_tick = frozenset(state.witness.convicted)
     state.answers_per_tick = max(1, interval(state) // state.settings.status_interval_ms)
     state.stable_at_tick = state.low
     state.executed_at_tick = state.executed
@@ -61,12 +68,15 @@ def on_tick(state: State) -> list[Effect]:
 
 def describe(state: State) -> Status:
     """This replica's STATUS, unsigned."""
-    slots = [state.slots.get(Seq(seq), Slot(Seq(seq))) for seq in range(state.low + 1, state.known_at_tick + 1)]
+    numbers = map(Seq, range(state.low + 1, state.known_at_tick + 1))
+    slots = [state.slots.get(seq) or Slot(seq) for seq in numbers]
     return Status(
         view=state.view,
         active=state.active,
         stable=state.low,
+        stable_hash=state.stable.block_hash if state.stable else None,
         executed=state.executed,
+        executed_hash=state.executed_hash if state.executed else None,
         slots=tuple(
             SlotStatus(
                 seq=slot.seq,
@@ -78,6 +88,7 @@ def describe(state: State) -> Status:
             for slot in slots
         ),
         view_changes=bits(i for i, change in state.view_changes.items() if change.view == state.view),
+        convicted=bits(state.witness.convicted),
         replica=state.me,
         signature=wire.UNSIGNED,
     )
@@ -85,14 +96,27 @@ def describe(state: State) -> Status:
 
 def bits(replicas: Iterable[ReplicaId]) -> int:
     """A set of replicas as a bit mask."""
-    return sum(1 << i for i in set(replicas))
+    mask = 0
+    for i in replicas:
+        mask |= 1 << i
+    return mask
+
+
+def refusal(state: State, peer: Status) -> Ignored | None:
+    """Why this STATUS can change nothing; None if it can.
+
+    It says that its sender is alive, too, so one more passes than is answered: ticks here and there are not in step.
+    """
+    often = state.answered[peer.replica, Status] > state.answers_per_tick
+    return Ignored.ASKED_TOO_OFTEN if often else None
 
 
 def on_status(state: State, peer: Status) -> list[Effect]:
     """What this replica has and `peer` lacks; a bounded number of times between two ticks."""
     if not state.may_answer(peer.replica, Status):
         return []
-    lacking: list[Message] = []
+    lacking: list[Message] = [*testimony.for_peer(state, peer)]
+    forked = testimony.disclose(state, peer.replica) if testimony.is_forked(state, peer) else []
     if peer.stable < state.stable_at_tick and state.stable is not None:
         lacking.append(state.sign(Stable(certificate=state.stable, replica=state.me, signature=wire.UNSIGNED)))
     if state.active:
@@ -105,10 +129,8 @@ def on_status(state: State, peer: Status) -> list[Effect]:
     described = {slot.seq: slot for slot in peer.slots}
     for seq in range(max(peer.stable, state.low) + 1, state.known_at_tick + 1):
         if (slot := state.slots.get(Seq(seq))) is not None:
-            nothing = SlotStatus(seq=Seq(seq), has_pre_prepare=False, prepares=0, commits=0, checkpoints=0)
-            has = described.get(Seq(seq), nothing)
-            lacking += missing_votes(state, slot, has, peer)
-    return [Send(peer.replica, message) for message in lacking]
+            lacking += missing_votes(state, slot, described.get(slot.seq, _NOTHING), peer)
+    return [*forked, *(Send(peer.replica, message) for message in lacking)]
 
 
 def missing_votes(state: State, slot: Slot, has: SlotStatus, peer: Status) -> list[Message]:

@@ -23,11 +23,11 @@ from typing import Final
 from bftledger.base.ids import Millis
 from bftledger.base.transaction import Transaction
 from bftledger.pbft import wire
-from bftledger.pbft.effects import Broadcast, Effect, Send, StartTimer, StopTimer
+from bftledger.pbft.effects import Broadcast, Effect, Ignored, Send, StartTimer, StopTimer
 from bftledger.pbft.messages import Proposal, Relay
 from bftledger.pbft.pool import Moment, batches
 from bftledger.pbft.settings import Settings
-from bftledger.pbft.state import State
+from bftledger.pbft.state import FORGIVEN_PER_TICK, State
 from bftledger.pbft.timers import RequestTimer
 
 RELAYED: Final = 128
@@ -45,10 +45,10 @@ def work(proposal: Proposal, settings: Settings) -> int:
 
 
 def patience(settings: Settings) -> int:
-    """The work of all that an honest primary can have to do first: a pool full by count and bytes, and what is in
-    flight."""
+    """The work of all that an honest primary can have to do first: a pool full by count and bytes, what earlier
+    primaries left, and what is in flight."""
     pool = BATCH * settings.pool_count // settings.batch_count + BATCH * settings.pool_bytes // settings.batch_bytes
-    return pool + BATCH * (settings.pipeline + 1)
+    return pool + pool // 2 + BATCH * (settings.pipeline + 1)
 
 
 def on_work(state: State, done: int) -> None:
@@ -63,10 +63,24 @@ def on_work(state: State, done: int) -> None:
 
 def pass_on(state: State) -> list[Effect]:
     """§4.2: a request goes to the primary; a backup that got it passes it on."""
-    if not state.active or state.is_primary:
+    if not state.pool.has_to_pass_on or not state.active or state.is_primary:
         return []
     transactions = state.pool.pass_on(state.moment)
     return [Send(state.primary, _relay(state, batch)) for batch in batches(transactions, state.settings)]
+
+
+def relay_refusal(state: State, message: Relay) -> Ignored | None:
+    """Why this RELAY can change nothing; None if it might. Each transaction in it has a signature to be checked."""
+    if not state.pool.has_room_for_relays_of(message.replica):
+        return Ignored.SHARE_USED
+    return Ignored.WASTEFUL if state.wasted[message.replica] >= FORGIVEN_PER_TICK * state.answers_per_tick else None
+
+
+def on_relay(state: State, message: Relay) -> list[Effect]:
+    """Takes what another replica passed on, as far as there is room for it."""
+    found = [state.pool.admit_relayed(tx, message.replica) for tx in message.transactions]
+    state.wasted[message.replica] += found.count(Ignored.SHARE_USED)
+    return []
 
 
 def _relay(state: State, transactions: tuple[Transaction, ...]) -> Relay:

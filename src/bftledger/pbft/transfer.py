@@ -1,28 +1,41 @@
 """Getting what is missing: proposals by their digest, blocks with their certificate (OSDI'99 §4.4; TOCS'02 has more).
 
 Nothing fetched is believed without proof: a proposal must have the digest that a new view assigned, blocks must be
-linked by their hashes to a block that a quorum certified. One peer is asked at a time, the next after each answer or
-when it is silent: a slow one costs its turns, no more.
+linked by their hashes to a block that a quorum certified. Blocks are asked of one peer at a time, the next after each
+answer or when it is silent: a slow one costs its turns, no more. A proposal is asked of who must have it, if correct.
 """
 
 from typing import Final
 
-from bftledger.base.ids import Seq
+from bftledger.base.ids import Digest, ReplicaId, Seq
 from bftledger.pbft import wire
-from bftledger.pbft.effects import Broadcast, Effect, Ignored, Install, ReadBlocks, Send
+from bftledger.pbft.effects import Effect, Ignored, Install, ReadBlocks, Send
 from bftledger.pbft.events import BlocksRead
-from bftledger.pbft.messages import Blocks, FetchBlocks, FetchProposal, PrePrepare, Proposal, Proposed
+from bftledger.pbft.messages import (
+    Blocks,
+    FetchBlocks,
+    FetchProposal,
+    PrePrepare,
+    Proposal,
+    Proposed,
+    ViewChange,
+)
 from bftledger.pbft.state import Fetch, State
 
 BLOCKS_PER_TICK: Final = 16
 """A peer gets so many answers with blocks between two ticks of the shorter interval: enough to catch up quickly."""
+
+BYTES_PER_TICK: Final = wire.MAX_FRAME_BYTES
+"""And no further answer, with blocks or a proposal, once those of this tick have so many bytes."""
 
 # ── proposals ──
 
 
 def announced_with_proposal(state: State) -> list[tuple[PrePrepare, Proposal]]:
     """The pre-prepares of a new view whose proposals are here: they can be accepted now."""
-    found = []
+    found: list[tuple[PrePrepare, Proposal]] = []
+    if state.new_view is None:
+        return found  # at nearly every step: only a new view announces
     for _, slot in sorted(state.slots.items()):
         if slot.announced is not None:
             digest = slot.announced.digest
@@ -33,31 +46,85 @@ def announced_with_proposal(state: State) -> list[tuple[PrePrepare, Proposal]]:
 
 
 def fetch_proposals(state: State) -> list[Effect]:
-    """Asks everybody for the proposals that a new view names and this replica does not have."""
-    return [
-        Broadcast(
-            state.sign(FetchProposal(seq=seq, digest=slot.announced.digest, replica=state.me, signature=wire.UNSIGNED))
-        )
-        for seq, slot in sorted(state.slots.items())
-        if slot.announced is not None
-    ]
+    """Asks for all proposals that are needed to begin a view, or to take part in one that began: whoever must have one,
+    and one more in turn.
+
+    A new primary asks f+1 of those whose VIEW-CHANGEs name it, in a view that began the backups ask their primary; then
+    one of those who once signed for it, at each tick another.
+    """
+    asked: list[Effect] = []
+    in_turn: list[Effect] = []
+    for (seq, digest), (surely, perhaps) in sorted(_wanted(state).items()):
+        message = state.sign(FetchProposal(seq=seq, digest=digest, replica=state.me, signature=wire.UNSIGNED))
+        asked += [Send(peer, message) for peer in surely[: state.group.weak_quorum]]
+        others = sorted(perhaps - {state.me, *surely})
+        in_turn += [Send(others[state.tick % len(others)], message)] if others else []
+    return asked + in_turn
+
+
+def fetch_named(state: State, change: ViewChange) -> list[Effect]:
+    """Asks the sender of a VIEW-CHANGE at once for what it names and this replica, the new primary, lacks."""
+    asked: list[Effect] = []
+    if change.view != state.view or not state.is_awaited:
+        return asked
+    wanted = _wanted(state)
+    for lacking in state.lacks(change):
+        senders = wanted.get((lacking.seq, lacking.digest), ([], set()))[0]
+        if change.replica in senders and len(senders) <= state.group.weak_quorum:  # of f+1 one is correct
+            message = FetchProposal(seq=lacking.seq, digest=lacking.digest, replica=state.me, signature=wire.UNSIGNED)
+            asked.append(Send(change.replica, state.sign(message)))
+    return asked
+
+
+def _wanted(state: State) -> dict[tuple[Seq, Digest], tuple[list[ReplicaId], set[ReplicaId]]]:
+    """What lacks here, who has it if correct, and who else may have it.
+
+    Of numbers above the high watermark nothing is wanted: whoever correctly names one has shown a higher checkpoint.
+    """
+    wanted: dict[tuple[Seq, Digest], tuple[list[ReplicaId], set[ReplicaId]]] = {}
+    if state.active:
+        for seq, slot in state.slots.items():
+            if slot.announced is not None:
+                wanted[seq, slot.announced.digest] = [i for i in (state.primary,) if i != state.me], state.others
+    elif state.is_awaited:
+        for change in _changes_here(state):
+            lacking = state.lacks(change)
+            signers = {c.pre_prepare.seq: {i for i, _ in c.prepares} for c in change.prepared} if lacking else {}
+            for each in lacking:
+                if each.seq <= state.high:
+                    senders, others = wanted.setdefault((each.seq, each.digest), ([], set()))
+                    senders.append(change.replica)
+                    others |= {each.replica, *signers[each.seq]}
+    return wanted
+
+
+def _changes_here(state: State) -> list[ViewChange]:
+    return [change for _, change in sorted(state.view_changes.items()) if change.view == state.view]
 
 
 def on_fetch_proposal(state: State, message: FetchProposal) -> list[Effect] | Ignored:
-    """Answers with the proposal, if this replica accepted it once; to each peer a bounded number of times."""
+    """Answers with the proposal, if this replica has it; to each peer a bounded number of times."""
     slot = state.slots.get(message.seq)
     proposal = slot.proposals.get(message.digest) if slot else None
-    if proposal is None or not state.may_answer(message.replica, message.seq):
+    if proposal is None or has_had_enough(state, message.replica) or not state.may_answer(message.replica, message.seq):
         return Ignored.NOT_NEEDED
+    state.sent_bytes[message.replica] += len(proposal.encoded)
     answer = Proposed(seq=message.seq, proposal=proposal, replica=state.me, signature=wire.UNSIGNED)
     return [Send(message.replica, state.sign(answer))]
 
 
 def proposed_refusal(state: State, message: Proposed) -> Ignored | None:
-    """Why this PROPOSED can change nothing; None if it is what a new view announced."""
-    slot = state.slots.get(message.seq)
-    announced = slot.announced if slot else None
-    return None if announced and announced.digest == message.proposal.digest else Ignored.NOT_ASKED
+    """Why this PROPOSED can change nothing; None if a new view announced it, or waits for it."""
+    seq, digest = message.seq, message.proposal.digest
+    slot = state.slots.get(seq)
+    if slot is not None and slot.announced is not None and slot.announced.digest == digest:
+        return None
+    return None if state.is_awaited and (seq, digest) in _wanted(state) else Ignored.NOT_ASKED
+
+
+def has_had_enough(state: State, peer: ReplicaId) -> bool:
+    """Whether `peer` gets no more blocks and proposals until the next tick."""
+    return state.sent_bytes[peer] >= BYTES_PER_TICK * state.answers_per_tick
 
 
 # ── blocks ──
@@ -76,23 +143,24 @@ def fetch_blocks(state: State) -> list[Effect]:
 
 def follow(state: State) -> list[Effect]:
     """Fetches at once what can come no other way: votes for a block that is final are not accepted any more."""
-    slot = state.slots.get(Seq(state.executed + 1))
-    if not state.lagging or state.fetch is not None or (slot is not None and slot.committed):
+    if not state.lagging or state.fetch is not None:
         return []
-    return fetch_blocks(state)
+    slot = state.slots.get(Seq(state.executed + 1))
+    return [] if slot is not None and slot.committed else fetch_blocks(state)
 
 
 def on_fetch_blocks(state: State, message: FetchBlocks) -> list[Effect] | Ignored:
     """Reads what a lagging peer asks for, a bounded number of times; nothing if this replica is not further itself."""
     if not 1 <= message.first <= min(state.executed, state.low):
         return Ignored.NOT_NEEDED
-    if not state.may_answer(message.replica, FetchBlocks, BLOCKS_PER_TICK):
+    if has_had_enough(state, message.replica) or not state.may_answer(message.replica, FetchBlocks, BLOCKS_PER_TICK):
         return Ignored.ASKED_TOO_OFTEN
     return [ReadBlocks(message.replica, message.first)]
 
 
 def on_blocks_read(state: State, event: BlocksRead) -> list[Effect]:
     """Sends a lagging peer what the store had for it."""
+    state.sent_bytes[event.to] += sum(map(len, event.blocks)) + sum(map(len, event.headers))
     answer = Blocks(
         first=event.first,
         blocks=event.blocks,

@@ -2,8 +2,12 @@
 
 Differs from the paper: MACs are nowhere, so all certificates are signatures and need no acknowledgements; P carries the
 certificate of the highest view for each sequence number, which is what the NEW-VIEW is computed from; the checkpoint in
-VIEW-CHANGE may be one that its sender has yet to fetch, because its certificate speaks for itself.
+VIEW-CHANGE may be one that its sender has yet to fetch, because its certificate speaks for itself. A prepared
+certificate says that somebody had the proposal once, not that anybody has it still; so the new primary uses the
+VIEW-CHANGEs of those who can show theirs (TOCS'02).
 """
+
+from itertools import islice
 
 from bftledger.base.ids import Digest, Seq, View
 from bftledger.pbft import wire
@@ -112,13 +116,19 @@ def re_proposals(changes: tuple[ViewChange, ...]) -> tuple[CheckpointCertificate
 
 def make_new_view(state: State) -> NewView | None:
     """§4.4: "When the primary p of view v+1 receives 2f valid view-change messages for view v+1 from other replicas, it
-    multicasts a ⟨NEW-VIEW, v+1, V, O⟩σₚ message"."""
-    if state.active or state.primary != state.me:
+    multicasts a ⟨NEW-VIEW, v+1, V, O⟩σₚ message".
+
+    V are such as name only what the primary can hand to the others: in TOCS'02 it chooses d for n if it "has the
+    request with digest d" (condition A3). Correct senders have what their certificates name, and are a quorum.
+    """
+    if not state.is_awaited:
         return None
     changes = changes_for_view(state)
     if len(changes) < state.group.quorum:
         return None
-    used = tuple(changes[: state.group.quorum])
+    used = tuple(islice((change for change in changes if not state.lacks(change)), state.group.quorum))
+    if len(used) < state.group.quorum:
+        return None
     pre_prepares = tuple(
         state.sign(PrePrepare(view=state.view, seq=seq, digest=digest, replica=state.me, signature=wire.UNSIGNED))
         for seq, digest in re_proposals(used)[1]

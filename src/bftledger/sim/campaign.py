@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
-from bftledger.sim.draw import Choice, draw
+from bftledger.sim.draw import Choice
 from bftledger.sim.plan import Plan
 from bftledger.sim.run import Report, run
 
@@ -79,15 +79,27 @@ class Tally:
 def mix_of(plan: Plan) -> str:
     """What kinds of trouble a plan has, in words: "Byzantine, crash, cut"."""
     kinds = {type(fault).__name__.lower() for fault in plan.faults}
-    found = [*(["Byzantine"] if plan.traitors else []), *(kind for kind in ("crash", "cut") if kind in kinds)]
+    found = [
+        *(["Byzantine"] if plan.traitors or plan.twins else []),
+        *(kind for kind in ("crash", "cut") if kind in kinds),
+    ]
     if kinds - {"crash", "cut"}:
         found.append("other")
     return ", ".join(found) or "none"
 
 
-def run_seeds(seeds: Iterable[int], choice: Choice | None = None, *, keeps_traces: bool = False) -> Tally:
-    """Runs these seeds."""
+class Source(Protocol):
+    """What makes plans of seeds: `draw.Choice`, `twins.Family`. It can be sent to another process."""
+
+    def plan(self, seed: int) -> Plan:
+        """The same plan for the same seed."""
+        ...
+
+
+def run_seeds(seeds: Iterable[int], source: Source | None = None, *, keeps_traces: bool = False) -> Tally:
+    """Runs these seeds' plans; `source`: whose, by default what `draw` makes of them."""
+    source = source or Choice()
     tally = Tally()
     for seed in seeds:
-        tally.add(run(draw(seed, choice)), keeps_trace=keeps_traces)
+        tally.add(run(source.plan(seed)), keeps_trace=keeps_traces)
     return tally

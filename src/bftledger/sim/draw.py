@@ -1,7 +1,7 @@
 """A plan from a seed: which group, in what weather, with which faults and traitors, serving which clients.
 
-The same seed and `Choice` give the same plan for ever; a new kind of fault is drawn from a source of chance of its own,
-so that old seeds keep their meaning.
+The same seed and `Choice` give the same plan, as long as neither this file nor the catalogue of behaviours changes.
+What must outlast that is a plan written down (`Plan.to_json`).
 """
 
 from dataclasses import dataclass, field
@@ -16,6 +16,9 @@ from bftledger.sim.plan import Crash, Cut, Fault, Jump, Plan, Slow, Storm, Weath
 MIXED: Final = 0.6
 """So many plans have all at once: f traitors, crashes and partitions."""
 
+DIVIDED: Final = 0.7
+"""So many plans with too many traitors keep the halves apart that are told different things."""
+
 COLLUDE: Final = "collude"
 """Instead of a behaviour: the traitor shares its key with the others."""
 
@@ -24,22 +27,26 @@ COLLUDE: Final = "collude"
 class Choice:
     """What somebody wants of the plans that are drawn.
 
-    `sizes`: of groups, one of which is drawn. `traitors`: behaviours with the number of replicas that have each; None:
-    as the seed wants. `excess`: f+1 traitors that collude to fork the group, so that the oracles must object.
-    `calm`: no faults at all.
+    `sizes`: of groups, one of which is drawn; larger ones cost more, hence the weights. `traitors`: behaviours with the
+    number of replicas that have each; None: as the seed wants. `excess`: f+1 traitors that collude to fork the group,
+    so that the oracles must object. `collude`: those that are named share their keys. `calm`: no faults at all.
     """
 
-    sizes: tuple[int, ...] = (4, 7)
+    sizes: tuple[int, ...] = (4, 4, 7)
     traitors: tuple[tuple[str, int], ...] | None = None
     excess: bool = False
+    collude: bool = False
     calm: bool = False
     real_keys: bool = False
+
+    def plan(self, seed: int) -> Plan:
+        """The plan of that seed."""
+        return _Draw(seed, self).plan()
 
 
 def draw(seed: int, choice: Choice | None = None) -> Plan:
     """The plan of that seed."""
-    choice = choice or Choice()
-    return _Draw(seed, choice).plan()
+    return (choice or Choice()).plan(seed)
 
 
 @dataclass(slots=True)
@@ -55,20 +62,23 @@ class _Draw:
         self.chance = Random(f"plan {self.seed}")
         self.n = self.chance.choice(self.choice.sizes)
         self.f = (self.n - 1) // 3
-        self.heal_at = self.chance.choice((400, 800, 1_200, 2_000))
+        self.heal_at = self.chance.choice((300, 500, 800, 1_500))
 
     def plan(self) -> Plan:
         chance, choice = self.chance, self.choice
         mixed = chance.random() < MIXED
         settings, weather, work = self._settings(), self._weather(), self._work()
         traitors = self._traitors(mixed)
-        faults = () if choice.calm else self._faults(mixed, [i for i in range(self.n) if i not in traitors])
+        honest = [i for i in range(self.n) if i not in traitors]
+        faults = () if choice.calm else self._faults(mixed, honest)
+        if choice.excess and chance.random() < DIVIDED:
+            faults = (self._divide(honest), *faults)
         return Plan(
             seed=self.seed,
             n=self.n,
             settings=settings,
             weather=weather,
-            round_us=chance.choice((50, 200, 1_000)),
+            round_us=chance.choice((100, 1_000, 3_000)),
             skew_ms=tuple(chance.randint(-400, 400) for _ in range(self.n)),
             faults=faults,
             traitors=traitors,
@@ -95,7 +105,7 @@ class _Draw:
         """What the network is like throughout: it may be slow, or reorder, but it delivers."""
         chance = self.chance
         return Weather(
-            delay_us=chance.choice((200, 1_000, 5_000)),
+            delay_us=chance.choice((500, 2_000, 5_000)),
             jitter_us=chance.choice((0, 500, 5_000)),
             in_order=chance.random() < 0.5,
             bytes_per_ms=chance.choice((0, 0, 20_000)),
@@ -105,11 +115,11 @@ class _Draw:
         chance = self.chance
         return Work(
             clients=chance.choice((1, 2, 3)),
-            operations=chance.choice((3, 5, 8)),
+            operations=chance.choice((2, 4, 6)),
             reads=chance.choice((0.0, 0.25, 0.5)),
             keys=chance.choice((1, 2, 5)),
             burst=chance.choice((1, 1, 3)),
-            think_ms=chance.choice((10, 100, 400)),
+            think_ms=chance.choice((10, 100, 300)),
             payload_bytes=chance.choice((0, 0, 200)),
             lifetime_ms=Millis(chance.choice((60_000, 60_000, 1_500))),
             hostile=0 if self.choice.calm else chance.choice((0, 0, 1)),
@@ -121,13 +131,14 @@ class _Draw:
         chance, choice = self.chance, self.choice
         members = [ReplicaId(i) for i in range(self.n)]
         chance.shuffle(members)
+        # The primary of view 0 is among those that are asked for: many a behaviour is a primary's.
+        first = [ReplicaId(0), *(i for i in members if i != 0)]
         if choice.traitors is not None:
             wanted = [name for name, count in choice.traitors for _ in range(count)]
-            return {member: (name,) for member, name in zip(members, wanted, strict=False)}
+            shared = (COLLUDE,) if choice.collude else ()
+            return {member: (name, *shared) for member, name in zip(first, wanted, strict=False)}
         if choice.excess:
-            # The primary of view 0 leads them, or it takes them long to get anywhere.
-            members = [ReplicaId(0), *(i for i in members if i != 0)]
-            return dict.fromkeys(members[: self.f + 1], ("equivocate", "double-vote", COLLUDE))
+            return dict.fromkeys(first[: self.f + 1], ("equivocate", "double-vote", COLLUDE))
         if choice.calm:
             return {}
         count = self.f if mixed else chance.choice((0, 0, self.f))
@@ -183,6 +194,13 @@ class _Draw:
             if how != 2:
                 links += [(b, a) for a, b in links]
         return Cut(at=at, until=until, links=tuple((ReplicaId(a), ReplicaId(b)) for a, b in sorted(links)))
+
+    def _divide(self, honest: list[int]) -> Fault:
+        """The halves of the honest ones do not hear each other: they cannot compare what they were told."""
+        half = len(honest) // 2
+        pairs = [(a, b) for a in honest[:half] for b in honest[half:]]
+        links = sorted([*pairs, *((b, a) for a, b in pairs)])
+        return Cut(at=0, until=self.heal_at, links=tuple((ReplicaId(a), ReplicaId(b)) for a, b in links))
 
     def _storm(self, honest: list[int]) -> Fault:
         chance = self.chance

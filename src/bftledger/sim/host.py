@@ -88,6 +88,8 @@ class Host:
 
     id: ReplicaId
     round_us: int
+    place: int
+    """Its number among all machines of the run: its id, unless it is the second one of a twin."""
     disk: Disk = field(default_factory=Disk)
     running: Running | None = None
     """The process, while there is one."""
@@ -104,6 +106,11 @@ class Host:
     """It dies when so many frames of its next round have left; -1: it does not."""
     downs: int = 0
     """How many faults keep it down."""
+
+    @property
+    def lane(self) -> ReplicaId:
+        """What observers call it: two machines of one replica are not the same to them."""
+        return ReplicaId(self.place)
 
     @property
     def height(self) -> Seq:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from bftledger.base.errors import OperatorError
 from bftledger.base.ids import Millis, ReplicaId
 from bftledger.pbft.settings import Settings
+from bftledger.sim.script import Script
 
 FORMAT: Final = 1
 
@@ -94,7 +95,8 @@ class Work:
     """What clients do: each one operation after the other, on a few keys, until all are answered.
 
     `reads`: the share of operations that only read. `burst`: a client submits so many at once. `think_ms`: a client
-    rests up to so long between two. `hostile`: so many clients more send what nobody should send.
+    rests up to so long between two. `hostile`: so many clients more send what nobody should send. `patience_ms`: a
+    client waits so long for one replica before it asks all. `spread_ms`: each client begins so long after the last.
     """
 
     clients: int = 3
@@ -106,11 +108,18 @@ class Work:
     payload_bytes: int = 0
     lifetime_ms: Millis = Millis(60_000)
     hostile: int = 0
+    patience_ms: Millis = Millis(500)
+    spread_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One run. `traitors`: what each Byzantine replica does, as `adversary.catalogue` names it."""
+    """One run. `traitors`: what each Byzantine replica does, as `adversary.catalogue` names it.
+
+    `twins`: Byzantine replicas of another kind: each runs on two machines, both of them honest, with one key. Where
+    machines are named, the second ones come after the last replica, in this order. `script`: who hears whom in which
+    view.
+    """
 
     seed: int
     n: int = 4
@@ -120,14 +129,16 @@ class Plan:
     skew_ms: tuple[int, ...] = ()
     faults: tuple[Fault, ...] = ()
     traitors: Mapping[ReplicaId, tuple[str, ...]] = field(default_factory=dict)
+    twins: tuple[ReplicaId, ...] = ()
+    script: Script | None = None
     work: Work = Work()
     heal_at: int = 0
     real_keys: bool = False
 
     @property
     def honest(self) -> tuple[ReplicaId, ...]:
-        """All replicas that are no traitors."""
-        return tuple(ReplicaId(i) for i in range(self.n) if i not in self.traitors)
+        """All replicas that are neither traitors nor twins."""
+        return tuple(ReplicaId(i) for i in range(self.n) if i not in self.traitors and i not in self.twins)
 
     def to_json(self) -> dict[str, Any]:
         """As values that JSON can hold."""
@@ -147,11 +158,14 @@ class Plan:
             values["weather"] = _of(Weather, values["weather"])
             values["work"] = _of(Work, values["work"])
             values["skew_ms"] = tuple(values["skew_ms"])
+            values["twins"] = tuple(map(ReplicaId, values.get("twins", ())))
+            script = values.get("script")
+            values["script"] = None if script is None else Script.from_json(script)
             values["faults"] = tuple(_fault(item) for item in values["faults"])
             values["traitors"] = {ReplicaId(int(i)): tuple(names) for i, names in values["traitors"].items()}
             return _of(Plan, values)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise OperatorError(f"this is not a plan ({error}): write one with --plan") from None
+            raise OperatorError(f"this is not a plan ({error}): write one with --save-plan") from None
 
 
 T = TypeVar("T")

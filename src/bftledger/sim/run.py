@@ -3,6 +3,7 @@
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
@@ -14,6 +15,7 @@ from bftledger.ledger.asking import Timing
 from bftledger.pbft import invariants
 from bftledger.pbft.evidence import verify_evidence
 from bftledger.pbft.messages import Message
+from bftledger.sim.client import Call
 from bftledger.sim.history import acknowledgements, ledger_of, ledger_operations, operations
 from bftledger.sim.host import Host
 from bftledger.sim.plan import Plan
@@ -22,6 +24,12 @@ from bftledger.sim.world import Watch, World
 
 _NO_ROOT: Final = Digest(b"")
 """The header that is hashed holds the state root."""
+
+COMPARISONS: Final = 5
+"""After a fork there are so many status intervals of idle replicas for them to find out who is guilty."""
+
+MEASURED: Final = 8
+"""What may grow is measured after one of so many rounds: it does not come and go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,8 @@ class Report:
     """Whether honest replicas executed different blocks at one height."""
     convicted: frozenset[ReplicaId] = frozenset()
     """Whom the evidence convicts that honest replicas hold in the end."""
+    calls: tuple[Call, ...] = ()
+    """What clients asked and were answered."""
     counts: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -56,8 +66,14 @@ class Oracles(Watch):
         self._promises = Promises()
         self._heights: Counter[ReplicaId] = Counter()
         self._views: dict[ReplicaId, tuple[View, bool]] = {}
+        self._rounds = 0
         self.entered: list[progress.Entered] = []
         self.violations: list[Violation] = []
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether honest replicas executed different blocks at one height."""
+        return any(violation.oracle == agreement.ORACLE for violation in self.violations)
 
     def begun(self, world: World, host: Host) -> None:
         """Its views are counted anew from what it recovered."""
@@ -75,14 +91,15 @@ class Oracles(Watch):
             self.object_to(world, Violation("invariants", f"replica {host.id}: not true: {error}", None, (host.id,)))
         if host.id not in self._honest:
             return
-        for violation in bounds.exceeded(bounds.state_bounds(state), f"replica {host.id}"):
-            self.object_to(world, violation)
+        self._rounds += 1
+        if self._rounds % MEASURED == 0:
+            for violation in bounds.exceeded(bounds.state_bounds(state), f"replica {host.id}"):
+                self.object_to(world, violation)
         self._note_view(world, host.id, state.view, state.active)
         height = host.running.ledger.tip.height
         for number in range(self._heights[host.id] + 1, height + 1):
             block_hash = host.disk.block_hash(Seq(number))
             assert block_hash is not None, "what is executed is stored"
-            world.tell(Kind.EXECUTED, f"block {number} {block_hash.hex()[:8]}", host.id)
             for violation in self._agreement.add(host.id, number, block_hash, _NO_ROOT):
                 self.object_to(world, violation)
         self._heights[host.id] = height
@@ -91,16 +108,12 @@ class Oracles(Watch):
         if self._views.get(replica) == (view, active):
             return
         self._views[replica] = (view, active)
-        if active:
-            world.tell(Kind.VIEW_BEGUN, f"replica {replica} enters view {view}", replica)
-            self.entered.append(progress.Entered(world.now // 1_000, view))
-        else:
-            world.tell(Kind.VIEW_LEFT, f"replica {replica} wants view {view}", replica)
+        self.entered.append(progress.Entered(world.now // 1_000, view, awaits=not active))
 
     def said(self, world: World, host: Host, message: Message) -> None:
-        """Before an honest replica's message leaves."""
-        if message.replica != host.id:
-            return  # a NEW-VIEW that it passes on
+        """Before the message of a machine leaves that is no traitor's."""
+        if message.replica != host.id or host.id not in self._honest:
+            return  # a NEW-VIEW that it passes on, or a twin, who knows nothing of what the other one said
         for violation in self._promises.add(message):
             self.object_to(world, violation)
         if not host.disk.has_promised(message):
@@ -127,9 +140,11 @@ def run(plan: Plan, observer: Observer | None = None) -> Report:
         world.run(1_000 * plan.heal_at)
         bound_us = 1_000 * _recovery_bound_ms(world)
         while not answered and not _overdue(world, bound_us):
-            answered = world.run(world.now + bound_us // 4, lambda: all(client.is_over for client in world.clients))
+            answered = world.run(world.now + bound_us // 4, partial(_is_answered, world))
         target = max((host.height for host in world.up), default=Seq(0))
         settled = answered and world.run(world.now + bound_us, lambda: _is_settled(world, target))
+        if oracles.is_forked:
+            _let_them_compare(world)
     except Exception as error:  # noqa: BLE001  (whatever goes wrong in a run is what the run has found)
         oracles.object_to(world, _defect(error))
         return _report(world, oracles)
@@ -137,9 +152,20 @@ def run(plan: Plan, observer: Observer | None = None) -> Report:
     found += progress.check_views(oracles.entered, healed=plan.heal_at, group=world.genesis.group)
     if answered and not settled:
         found.append(_unsettled(world, target))
-    for violation in (*found, *_judge_ledger(world)):
+    for violation in (*found, *_judge_ledger(world), *_accused(world)):
         oracles.object_to(world, violation)
     return _report(world, oracles)
+
+
+def _let_them_compare(world: World) -> None:
+    """After a fork: who halted is started again, as an operator would, and all have time to tell what they know."""
+    for i in world.plan.honest:
+        if world.hosts[i].running is None:
+            world.start(world.hosts[i])
+    for _ in range(COMPARISONS):
+        if len(_convicted(world)) >= world.genesis.group.weak_quorum:
+            return
+        world.run(world.now + 1_000 * world.plan.settings.idle_status_interval_ms)
 
 
 def _report(world: World, oracles: Oracles) -> Report:
@@ -150,9 +176,10 @@ def _report(world: World, oracles: Oracles) -> Report:
         trace_hash=world.trace_hash,
         lasted_us=world.now,
         height=max((host.height for host in world.up), default=Seq(0)),
-        views=max((entered.view for entered in oracles.entered), default=View(0)),
-        is_forked=any(violation.oracle == agreement.ORACLE for violation in oracles.violations),
+        views=max((entered.view for entered in oracles.entered if not entered.awaits), default=View(0)),
+        is_forked=oracles.is_forked,
         convicted=frozenset(_convicted(world)),
+        calls=tuple(call for client in world.clients for call in client.calls),
         counts=world.counts,
     )
 
@@ -171,9 +198,15 @@ def _recovery_bound_ms(world: World) -> Millis:
 
 
 def _convicted(world: World) -> set[ReplicaId]:
-    """Whom the evidence convicts that honest replicas hold."""
-    held = [evidence for i in world.plan.honest for evidence in getattr(world.hosts[i].disk, "evidence", list)()]
+    """Whom the evidence convicts that honest replicas hold; each piece is checked as anybody would check it."""
+    held = {data for i in world.plan.honest for _, _, data in world.hosts[i].disk.evidence()}
     return {verify_evidence(data, world.genesis.group, world.keys.verifier).replica for data in held}
+
+
+def _accused(world: World) -> list[Violation]:
+    """Honest replicas that somebody holds evidence against."""
+    accused = sorted(_convicted(world) & set(world.plan.honest))
+    return [Violation("evidence", f"replica {i} is honest, and convicted", None, (i,)) for i in accused]
 
 
 # ── progress ──
@@ -191,6 +224,14 @@ def _overdue(world: World, bound_us: int) -> list[Violation]:
     ]
     healed = world.plan.heal_at
     return progress.check_answered(requests, healed=healed, bound=bound_us // 1_000, now=world.now // 1_000)
+
+
+def _is_answered(world: World) -> bool:
+    """Asked before every event, hence no generator."""
+    for client in world.clients:  # noqa: SIM110
+        if not client.is_over:
+            return False
+    return True
 
 
 def _is_settled(world: World, target: Seq) -> bool:

@@ -20,20 +20,25 @@ from bftledger.base.genesis import Genesis, ReplicaKeys
 from bftledger.base.ids import Millis, ReplicaId
 from bftledger.engine.engine import Engine, Halted, Round
 from bftledger.engine.running import Running
+from bftledger.ledger.asking import Timing
 from bftledger.ledger.proofs import Proofs
 from bftledger.ledger.session import Session
 from bftledger.pbft.messages import Message
 from bftledger.pbft.timers import Timer
+from bftledger.sim.chronicle import Chronicle
 from bftledger.sim.client import Client
 from bftledger.sim.door import SharedDoor
-from bftledger.sim.host import START_MS, Host, PowerLoss
+from bftledger.sim.faults import describe
+from bftledger.sim.host import START_MS, Host, Input, PowerLoss
 from bftledger.sim.hostile import HostileClient
 from bftledger.sim.keys import KeyRing
 from bftledger.sim.network import Network
 from bftledger.sim.plan import Crash, Cut, Fault, Jump, Plan, Slow, Storm
 from bftledger.sim.recording import Fate, Happening, Kind, Observer, Sending
+from bftledger.sim.script import Script
 
 _TRACE: Final = Struct(">QbbIQ")
+_NOTED: Final = 256
 _KEYS: Final = {False: KeyRing(), True: KeyRing(real=True)}
 
 
@@ -43,6 +48,14 @@ def genesis_of(n: int, real_keys: bool) -> Genesis:
     ring = _KEYS[real_keys]
     replicas = tuple(ReplicaKeys(ring.replica(i).public_key, bytes([i + 1]) * 32) for i in range(n))
     return Genesis(name="simulated", created=START_MS, app="kv", replicas=replicas)
+
+
+def _nothing(running: Running, now: Millis) -> None:
+    """An input that only makes a round."""
+
+
+def _from_peer(source: ReplicaId, frame: bytes) -> Input:
+    return lambda running, now: running.on_peer(source, frame, now)
 
 
 class Watch:
@@ -77,10 +90,14 @@ class World:
         self.is_healed = False
         self._watch: Final = watch or Watch()
         self._observer: Final = observer
+        self._chronicle: Final = None if observer is None else Chronicle(observer)
         self._hash = hashlib.blake2b(digest_size=16)
+        self._noted: list[bytes] = []
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
-        self.hosts: Final = [Host(i, plan.round_us) for i in self.genesis.group.replicas]
+        ids = (*self.genesis.group.replicas, *plan.twins)
+        self.hosts: Final = [Host(i, plan.round_us, place) for place, i in enumerate(ids)]
+        self._machines: Final = {i: [host for host in self.hosts if host.id == i] for i in self.genesis.group.replicas}
         for host, skew in zip(self.hosts, plan.skew_ms, strict=False):
             host.skew_ms = skew
         self.clients: Final = self._make_clients()
@@ -96,7 +113,7 @@ class World:
             Client(
                 number=i,
                 world=self,
-                session=Session(proofs),
+                session=Session(proofs, Timing(patience_ms=work.patience_ms)),
                 signer=self.keys.client(i),
                 genesis_hash=self.genesis.genesis_hash,
                 machine=machine,
@@ -112,8 +129,9 @@ class World:
         for fault in self.plan.faults:
             self.at(1_000 * fault.at, partial(self._strike, fault))
         self.at(1_000 * self.plan.heal_at, self._heal)
+        work = self.plan.work
         for client in self.clients:
-            self.wake(client, 0)
+            self.wake(client, 1_000 * work.spread_ms * client.number)
         for hostile in self.hostile:
             self.at(0, hostile.act)
 
@@ -126,20 +144,32 @@ class World:
 
     def run(self, until_us: int, is_over: Callable[[], bool] = lambda: False) -> bool:
         """Lets time pass until then, or until `is_over`; whether it was."""
-        queue = self._queue
-        while not is_over():
-            if not queue or queue[0][0] > until_us:
-                self.now = until_us
-                return is_over()
-            self.now, _, action = heapq.heappop(queue)
-            self.counts["events"] += 1
-            action()
+        queue, events = self._queue, 0
+        try:
+            while not is_over():
+                if not queue or queue[0][0] > until_us:
+                    self.now = until_us
+                    return is_over()
+                self.now, _, action = heapq.heappop(queue)
+                events += 1
+                action()
+        finally:
+            self.counts["events"] += events
         return True
 
     @property
     def trace_hash(self) -> str:
         """Of everything that was sent so far, when and by whom: 32 hexadecimal digits."""
+        self._hash.update(b"".join(self._noted))
+        self._noted.clear()
         return self._hash.hexdigest()
+
+    def _note(self, *parts: bytes) -> None:
+        """For the trace: hashed many at a time, which is all that it costs."""
+        self._noted += parts
+        if len(self._noted) > _NOTED:
+            self._hash.update(b"".join(self._noted))
+            self._noted.clear()
 
     # ── replicas ──
 
@@ -151,7 +181,9 @@ class World:
     def start(self, host: Host) -> None:
         """Starts a replica from its disk."""
         host.running = self._make(host)
-        self._happened(Kind.STARTED, f"replica {host.id} starts", host.id)
+        self._happened(Kind.STARTED, f"replica {host.id} starts", host.lane)
+        if self._chronicle is not None:
+            self._chronicle.begun(self.now, host.lane, host.running)
         self._watch.begun(self, host)
         self._input(host, lambda running, now: running.start(now))
 
@@ -180,7 +212,7 @@ class World:
     def crash(self, host: Host) -> None:
         """The process dies."""
         self.counts["crashes"] += 1
-        self._happened(Kind.CRASHED, f"replica {host.id} crashes", host.id)
+        self._happened(Kind.CRASHED, f"replica {host.id} crashes", host.lane)
         self._count(host)
         host.die()
 
@@ -192,6 +224,8 @@ class World:
     def _count(self, host: Host) -> None:
         if host.running is not None:
             self.counts.update(host.running.counters())
+            if isinstance(host.running, Byzantine):
+                self.counts.update({f"lies: {name}": times for name, times in host.running.lies.items()})
 
     def _input(self, host: Host, what: Callable[[Running, Millis], None]) -> None:
         if host.running is None:
@@ -217,14 +251,19 @@ class World:
             self.crash(host)
             return
         except Halted as error:
-            self._happened(Kind.HALTED, f"replica {host.id} halts: {error}", host.id)
+            self._happened(Kind.HALTED, f"replica {host.id} halts: {error}", host.lane)
             self._watch.halted(self, host, str(error))
+            for to, frame in error.last_words:
+                for receiver in self._machines[to]:
+                    self._carry(host, receiver, frame, _from_peer(host.id, frame), False)
             host.die()
             return
+        if self._chronicle is not None:
+            self._chronicle.ended_round(self.now, host.lane, running, host.disk)
         self._watch.ended_round(self, host)
         self._perform(host, running, finished)
         if finished.has_more:
-            self._input(host, lambda running, now: None)
+            self._input(host, _nothing)
 
     def _perform(self, host: Host, running: Running, finished: Round) -> None:
         for after, kind, token in host.set_timers(finished):
@@ -235,16 +274,20 @@ class World:
             if self._observer is not None:
                 for to, frame in sorted(running.withheld):
                     self._observer.sent(Sending(self.now, host.id, to, frame, is_lie=True, fate=Fate.WITHHELD))
-        said: bytes | None = None
+        is_honest = not isinstance(running, Byzantine)
+        last: bytes | None = None
+        arriving: Input = _nothing
         for number, (to, frame) in enumerate(finished.to_peers):
             if number == host.die_after:
                 break
-            if frame is not said and not isinstance(running, Byzantine):
-                said = frame
-                message = self.door.read(frame)
-                assert message is not None, "an honest replica sends authentic messages"
-                self._watch.said(self, host, message)
-            self._send(host, to, frame, (to, frame) in lies)
+            if frame is not last:  # a frame that goes to all is the same one to each
+                last, arriving = frame, _from_peer(host.id, frame)
+                if is_honest:
+                    message = self.door.read(frame)
+                    assert message is not None, "an honest replica sends authentic messages"
+                    self._watch.said(self, host, message)
+            for receiver in self._machines[to]:
+                self._carry(host, receiver, frame, arriving, bool(lies) and (to, frame) in lies)
         else:
             for route, frame in finished.to_clients:
                 self._reply(host, route, frame)
@@ -255,41 +298,49 @@ class World:
         timer = host.take_timer(kind, token)
         if timer is not None:
             self.counts["timers"] += 1
+            if self._chronicle is not None:
+                self._chronicle.timer_fired(self.now, host.lane, timer)
             self._input(host, lambda running, now: running.on_timer(timer, now))
 
     # ── messages ──
 
-    def _send(self, host: Host, to: ReplicaId, frame: bytes, is_lie: bool) -> None:
-        arrives = self.network.send(host.id, to, len(frame), self.now)
+    def _carry(self, host: Host, receiver: Host, frame: bytes, arriving: Input, is_lie: bool) -> None:
+        """One frame on its way; `arriving` is what its receiver is given."""
+        arrives: list[int] | Fate = Fate.CUT
+        if self.plan.script is None or self._passes(self.plan.script, host, receiver, frame):
+            arrives = self.network.send(host.place, receiver.place, len(frame), self.now)
         first = 0 if isinstance(arrives, Fate) else arrives[0]
         self.counts["messages"] += 1
-        self._hash.update(_TRACE.pack(self.now, host.id, to, len(frame), first))
-        self._hash.update(frame)
+        self._note(_TRACE.pack(self.now, host.place, receiver.place, len(frame), first), frame)
         if self._observer is not None:
-            sending = Sending(self.now, host.id, to, frame, is_lie)
+            sending = Sending(self.now, host.lane, receiver.lane, frame, is_lie)
             if isinstance(arrives, Fate):
                 sending.fate = arrives
             else:
                 sending.arrives = arrives
             self._observer.sent(sending)
         if isinstance(arrives, Fate):
-            self.counts[arrives.name.lower()] += 1
+            self.counts["cut_off" if arrives is Fate.CUT else "lost"] += 1
             return
         for at in arrives:
-            self.at(at, partial(self._arrive, self.hosts[to], host.id, frame))
+            self.at(at, partial(self._input, receiver, arriving))
 
-    def _arrive(self, host: Host, source: ReplicaId, frame: bytes) -> None:
-        self._input(host, lambda running, now: running.on_peer(source, frame, now))
+    def _passes(self, script: Script, host: Host, receiver: Host, frame: bytes) -> bool:
+        """Whether the script lets a frame through; what is no message is none of its business."""
+        running = host.running
+        if running is None or (message := self.door.read(frame)) is None:
+            return True
+        return script.passes(message, running.replica.state.view, host.place, receiver.place, self.now)
 
     def to_replica(self, client: int, replica: ReplicaId, frame: bytes) -> None:
         """A client sends a request."""
-        arrives = self.network.send(-1 - client, replica, len(frame), self.now)
-        self._hash.update(_TRACE.pack(self.now, -1 - client, replica, len(frame), 0))
-        if isinstance(arrives, Fate):
-            return
         route = b"client %d" % client
-        for at in arrives:
-            self.at(at, partial(self._on_request, self.hosts[replica], route, frame))
+        for host in self._machines[replica]:
+            arrives = self.network.send(-1 - client, host.place, len(frame), self.now)
+            self._note(_TRACE.pack(self.now, -1 - client, host.place, len(frame), 0))
+            if not isinstance(arrives, Fate):
+                for at in arrives:
+                    self.at(at, partial(self._on_request, host, route, frame))
 
     def _on_request(self, host: Host, route: bytes, frame: bytes) -> None:
         self._input(host, lambda running, now: running.on_client(route, frame, now))
@@ -299,8 +350,8 @@ class World:
         if number >= len(self.clients):
             return  # nobody hostile listens
         client = self.clients[number]
-        arrives = self.network.send(host.id, -1 - number, len(frame), self.now)
-        self._hash.update(_TRACE.pack(self.now, host.id, -1 - number, len(frame), 0))
+        arrives = self.network.send(host.place, -1 - number, len(frame), self.now)
+        self._note(_TRACE.pack(self.now, host.place, -1 - number, len(frame), 0))
         if not isinstance(arrives, Fate):
             for at in arrives:
                 self.at(at, partial(client.receive, host.id, frame))
@@ -324,7 +375,8 @@ class World:
                 self.hosts[replica].jump_ms += by_ms
             case Slow(replica=replica, round_us=round_us):
                 self.hosts[replica].round_us = round_us
-        self._happened(Kind.FAULT, describe(fault))
+        if not isinstance(fault, Crash) or fault.fuse or fault.sent >= 0:  # else the crash itself is told
+            self._happened(Kind.FAULT, describe(fault, self.plan.n))
         self.at(1_000 * fault.until, partial(self._end, fault))
 
     def _crash_later(self, fault: Crash) -> None:
@@ -355,7 +407,8 @@ class World:
                 self.hosts[replica].jump_ms -= by_ms
             case Slow(replica=replica):
                 self.hosts[replica].round_us = self.plan.round_us
-        self._happened(Kind.FAULT, f"over: {describe(fault)}")
+        if not isinstance(fault, Crash):
+            self._happened(Kind.FAULT, f"over: {describe(fault, self.plan.n)}")
 
     def _heal(self) -> None:
         self.is_healed = True
@@ -370,19 +423,3 @@ class World:
     def tell(self, kind: Kind, text: str, replica: ReplicaId | None = None) -> None:
         """For those who watch and have something to say."""
         self._happened(kind, text, replica)
-
-
-def describe(fault: Fault) -> str:
-    """A fault in a few words."""
-    match fault:
-        case Cut(links=links):
-            return "cut: " + ", ".join(f"{a}→{b}" for a, b in links)
-        case Storm(weather=weather):
-            return f"storm: loses {weather.loss:.0%}, doubles {weather.duplication:.0%}, {weather.delay_us} µs and more"
-        case Crash(replica=replica, fuse=fuse, sent=sent):
-            when = f" at operation {fuse} of its store" if fuse else f" after {sent} frames of a round" * (sent >= 0)
-            return f"replica {replica} crashes{when}"
-        case Jump(replica=replica, by_ms=by_ms):
-            return f"the clock of replica {replica} jumps by {by_ms} ms"
-        case Slow(replica=replica, round_us=round_us):
-            return f"replica {replica} takes {round_us} µs for a round"

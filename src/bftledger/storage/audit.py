@@ -19,9 +19,10 @@ from bftledger.base.ids import ReplicaId
 from bftledger.storage import database, files, schema, wal
 from bftledger.storage.audit_ledger import LedgerAudit
 from bftledger.storage.audit_votes import VotesAudit
-from bftledger.storage.report import AuditReport, Findings, Problem, compare
+from bftledger.storage.report import AuditReport, Findings, Problem
+from bftledger.storage.snapshot import hold_still, snapshot
 
-__all__ = ["AuditReport", "Problem", "audit_store", "compare"]
+__all__ = ["AuditReport", "Problem", "audit_store"]
 
 _LISTED: Final = 10
 """At most so many places of structural damage are listed."""
@@ -38,11 +39,11 @@ def audit_store(
     findings = Findings(path)
     with contextlib.ExitStack() as stack:
         try:
-            is_running = not _hold_still(path, stack)
+            is_running = not hold_still(path, stack)
             files.require_database(path)
             if not is_running:
                 _note_error(findings, lambda: wal.require_sound(path))
-            db = stack.enter_context(_snapshot(path, is_running))
+            db = stack.enter_context(snapshot(path, is_running))
         except database.SQL_ERRORS as error:
             findings.add("file", "", database.reason(error))
         except StoreError as error:
@@ -75,8 +76,10 @@ def _audit(
     _check(findings, "history", ledger.check_history)
     _check(findings, "state", ledger.check_state)
     _check(findings, "certificates", lambda: votes.check_certificates(ledger.hashes))
+    _check(findings, "decisions", votes.check_decisions)
     _check(findings, "votes", votes.check_votes)
     _check(findings, "proposals", votes.check_proposals)
+    _check(findings, "evidence", votes.check_evidence)
     return _report(findings, owner[0] if owner else None, ledger, votes)
 
 
@@ -90,45 +93,13 @@ def _report(
         transactions=ledger.transactions if ledger else 0,
         certificates=votes.certificates if votes else 0,
         votes=votes.votes if votes else 0,
+        evidence=votes.evidence if votes else 0,
         problems=tuple(findings.problems),
         unlisted=findings.unlisted,
     )
 
 
 # ── the file ──
-
-
-def _hold_still(path: Path, stack: contextlib.ExitStack) -> bool:
-    """Whether no replica is running on the store, nor can start before `stack` is left."""
-    if not path.exists():
-        return True
-    try:
-        lock = files.Lock(path, shared=True)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # a copy in a place where nothing can be written, and so no replica can run
-    stack.callback(lock.release)
-    return True
-
-
-@contextlib.contextmanager
-def _snapshot(path: Path, is_running: bool) -> Iterator[sqlite3.Connection]:
-    """A connection that sees one state of the store and can write nothing. Raises `SQL_ERRORS`."""
-    # Without a log the file is all there is; SQLite is told so, since it would otherwise make itself an empty log.
-    has_log = is_running or files.wal_of(path).exists()
-    leftover = None if has_log and files.shm_of(path).exists() else files.shm_of(path)
-    db = database.connect(path, "mode=ro" if has_log else "mode=ro&immutable=1")
-    try:
-        db.text_factory = lambda data: data.decode(errors="backslashreplace")
-        db.execute("PRAGMA query_only = ON")
-        db.execute("BEGIN")
-        db.execute("SELECT 1 FROM sqlite_schema").fetchone()
-        yield db
-    finally:
-        db.close()
-        if leftover is not None and not is_running:
-            leftover.unlink(missing_ok=True)
 
 
 def _check_structure(db: sqlite3.Connection, findings: Findings) -> None:

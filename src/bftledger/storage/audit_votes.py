@@ -1,4 +1,4 @@
-"""The audit of what replicas signed: certificates, votes, and the proposals that votes are about."""
+"""The audit of what replicas signed: certificates, votes, the proposals that votes are about, and evidence."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from bftledger.base.ids import Digest, Seq, View
 from bftledger.pbft import wire
 from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.messages import Checkpoint, CheckpointCertificate, Commit, Prepare, PrePrepare, ViewChange
-from bftledger.storage.recall import authentic_vote
+from bftledger.storage.recall import authentic_decision, authentic_vote, proven
 from bftledger.storage.report import Findings
 from bftledger.storage.store import Slot
 
@@ -20,13 +20,17 @@ _OWN: Final = (Prepare, Commit, Checkpoint, ViewChange)
 
 
 class VotesAudit:
-    """Checks the tables certificates, votes and proposals. `replica`: whose store it is, None if that is unknown."""
+    """Checks the tables certificates, decisions, votes, proposals and evidence.
+
+    `replica`: whose store it is, None if that is unknown.
+    """
 
     def __init__(
         self, db: sqlite3.Connection, findings: Findings, group: Group, verifier: Verifier, replica: int | None
     ) -> None:
         self._db = db
         self._findings = findings
+        self._group = group
         self._genesis_hash = group.genesis_hash
         self._verifier = verifier
         self._authenticator = Authenticator(group, verifier)
@@ -34,6 +38,7 @@ class VotesAudit:
         self._proposed: set[tuple[int, bytes]] = set()
         self.certificates = 0
         self.votes = 0
+        self.evidence = 0
 
     def check_certificates(self, hashes: Sequence[Digest | None]) -> None:
         """Each is a quorum's, and of the block at its height (`hashes`, from height 0 on)."""
@@ -64,6 +69,23 @@ class VotesAudit:
                     raise BadProof(f"is of replica {vote.replica} in the store of replica {self._replica}")
             except (BadProof, BadSignature, Malformed) as error:
                 self._findings.add("votes", str(slot), error, seq)
+
+    def check_decisions(self) -> None:
+        """Each is made of authentic COMMITs for its height."""
+        for height, frame in self._db.execute("SELECT height, frame FROM decisions ORDER BY height"):
+            try:
+                authentic_decision(height, _blob(frame), self._authenticator)
+            except (BadProof, BadSignature, Malformed) as error:
+                self._findings.add("decisions", f"height {height}", error, height)
+
+    def check_evidence(self) -> None:
+        """Each piece convicts the replica that it stands for, by the rule that it stands for."""
+        for replica, rule, proof in self._db.execute("SELECT replica, rule, proof FROM evidence"):
+            self.evidence += 1
+            try:
+                proven(replica, rule, _blob(proof), self._group, self._verifier)
+            except (BadProof, BadSignature, Malformed) as error:
+                self._findings.add("evidence", f"replica {replica}, {rule}", error)
 
     def check_proposals(self) -> None:
         """Each is what a PRE-PREPARE of the table votes names, and its transactions are signed."""

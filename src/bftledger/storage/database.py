@@ -66,6 +66,11 @@ def require_format(db: sqlite3.Connection, path: Path) -> None:
     if db.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
         raise StoreError(f"{path}: is not a ledger's store but some other SQLite database")
     found = db.execute("PRAGMA user_version").fetchone()[0]
+    if found < schema.FORMAT:
+        raise StoreError(
+            f"{path}: has format {found}, that of an older version of bftledger: this one reads format "
+            f"{schema.FORMAT} and converts none, so go on with the older one or make a new group"
+        )
     if found != schema.FORMAT:
         raise StoreError(f"{path}: has format {found}, this version of bftledger reads format {schema.FORMAT}")
 

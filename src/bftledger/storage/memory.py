@@ -5,9 +5,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bftledger.base.errors import StoreError
-from bftledger.base.ids import Digest, Seq, TxId
+from bftledger.base.ids import Digest, ReplicaId, Seq, TxId
 from bftledger.pbft import wire
-from bftledger.pbft.messages import CheckpointCertificate, PrePrepare
+from bftledger.pbft.evidence import Evidence
+from bftledger.pbft.messages import CheckpointCertificate, PrePrepare, Testimony
+from bftledger.pbft.witness import SPAN
 from bftledger.storage.store import NEWEST_VIEW_ONLY, BlockRows, Place, Slot, Vote, slot_of
 
 _GONE: Final = object()
@@ -20,8 +22,10 @@ class MemoryStore:
         self._is_closed = False
         self._votes: dict[Slot, Vote] = {}
         self._proposals: dict[tuple[Seq, Digest], PrePrepare] = {}
+        self._evidence: dict[tuple[ReplicaId, str], Evidence] = {}
         self._blocks: dict[Seq, BlockRows] = {}
         self._certificates: dict[Seq, CheckpointCertificate] = {}
+        self._decisions: dict[Seq, Testimony] = {}
         self._places: dict[TxId, Place] = {}
         self._history: dict[tuple[int, int], Digest] = {}
         self._state: dict[bytes, bytes] = {}
@@ -72,19 +76,35 @@ class MemoryStore:
         for key in [key for key in self._proposals if key[0] <= upto]:
             self._remove(self._proposals, key)
 
+    def save_decision(self, height: Seq, commits: Testimony) -> None:
+        self._require_open()
+        self._set(self._decisions, height, commits)
+        for old in [old for old in self._decisions if old <= height - SPAN]:
+            self._remove(self._decisions, old)
+
+    def save_evidence(self, evidence: Evidence) -> None:
+        self._require_open()
+        key = evidence.replica, evidence.rule.value
+        if key not in self._evidence:
+            self._set(self._evidence, key, evidence)
+
     def commit(self) -> None:
         self._require_open()
         self._undo.clear()
 
     def crash(self) -> None:
         """Loses the round that was not committed, and reopens."""
+        self._is_closed = False
+        self.abandon()
+
+    def abandon(self) -> None:
+        self._require_open()
         while self._undo:
             table, key, value = self._undo.pop()
             if value is _GONE:
                 del table[key]
             else:
                 table[key] = value
-        self._is_closed = False
 
     def close(self) -> None:
         self.crash()
@@ -102,6 +122,13 @@ class MemoryStore:
             return vote
         known = self._proposals.get((slot.seq, vote.digest))
         return vote if known is None else replace(vote, proposal=known.proposal)
+
+    # ── evidence ──
+
+    def evidence(self) -> Iterator[tuple[ReplicaId, str, bytes]]:
+        self._require_open()
+        for (replica, rule), found in sorted(self._evidence.items()):
+            yield replica, rule, found.encode()
 
     # ── blocks and certificates ──
 
@@ -137,6 +164,11 @@ class MemoryStore:
     def certificate(self, height: Seq) -> CheckpointCertificate | None:
         self._require_open()
         return self._certificates.get(height)
+
+    def decision(self, height: Seq) -> bytes | None:
+        self._require_open()
+        kept = self._decisions.get(height)
+        return None if kept is None else wire.encode(kept)
 
     def next_certified(self, height: Seq) -> Seq | None:
         self._require_open()

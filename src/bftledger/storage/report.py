@@ -1,6 +1,5 @@
-"""What an audit finds: each problem in one line, and chains compared with one another."""
+"""What an audit finds: each problem in one line."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -58,6 +57,7 @@ class AuditReport:
     transactions: int
     certificates: int
     votes: int
+    evidence: int = 0
     problems: tuple[Problem, ...]
     unlisted: int = 0
 
@@ -70,29 +70,3 @@ class AuditReport:
     def height(self) -> Seq:
         """Of the newest block; 0 if there is none but the genesis block."""
         return Seq(max(len(self.hashes) - 1, 0))
-
-
-def compare(reports: Sequence[AuditReport]) -> tuple[Problem, ...]:
-    """What is wrong between stores of one group: two of the same replica, or the first height where blocks differ.
-
-    A shorter chain must be the beginning of the longer ones. Damaged blocks are left out: the audit of their store has
-    named them.
-    """
-    problems = []
-    owners: dict[int, Path] = {}
-    for report in reports:
-        if report.replica is not None and owners.setdefault(report.replica, report.file) != report.file:
-            what = f"belongs to replica {report.replica}, like {owners[report.replica]}"
-            problems.append(Problem(report.file, "meta", "replica", what))
-    for height in range(max((len(report.hashes) for report in reports), default=0)):
-        reference: tuple[Digest, Path] | None = None
-        for report in reports:
-            found = report.hashes[height] if height < len(report.hashes) else None
-            if found is None:
-                continue
-            reference = reference or (found, report.file)
-            if found != reference[0]:
-                what = f"is block {found.hex()[:16]}…, but {reference[0].hex()[:16]}… in {reference[1]}"
-                problems.append(Problem(report.file, "blocks", f"height {height}", what, Seq(height)))
-                return tuple(problems)
-    return tuple(problems)

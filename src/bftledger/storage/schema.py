@@ -8,7 +8,7 @@ The tables hold what the protocol needs, the views are for people. `application_
 from typing import Final
 
 APPLICATION_ID: Final = int.from_bytes(b"bftl", "big")
-FORMAT: Final = 1
+FORMAT: Final = 2
 MAGIC: Final = b"SQLite format 3\0"
 
 GENESIS_HASH: Final = "genesis_hash"
@@ -39,6 +39,14 @@ TABLES: Final = {
             proposal BLOB NOT NULL,
             PRIMARY KEY (seq, digest)
         ) STRICT, WITHOUT ROWID""",
+    # What convicts other replicas: one piece for each rule that one of them broke (`pbft.guilt`).
+    "evidence": """
+        CREATE TABLE evidence (
+            replica INTEGER NOT NULL,
+            rule TEXT NOT NULL,
+            proof BLOB NOT NULL,
+            PRIMARY KEY (replica, rule)
+        ) STRICT, WITHOUT ROWID""",
     # The ledger. `time` is in milliseconds since the epoch; `header` is repeated in `block`.
     "blocks": """
         CREATE TABLE blocks (
@@ -52,6 +60,12 @@ TABLES: Final = {
     # The proofs that blocks are final. A replica that caught up may lack some.
     "certificates": """
         CREATE TABLE certificates (
+            height INTEGER PRIMARY KEY,
+            frame BLOB NOT NULL
+        ) STRICT""",
+    # The COMMITs that decided the newest blocks: a TESTIMONY of this replica's. In a fork they convict.
+    "decisions": """
+        CREATE TABLE decisions (
             height INTEGER PRIMARY KEY,
             frame BLOB NOT NULL
         ) STRICT""",

@@ -19,7 +19,9 @@ from bftledger.base import cbor
 from bftledger.base.errors import Malformed, StoreError
 from bftledger.base.ids import Digest, ReplicaId, Seq, TxId, View
 from bftledger.pbft import wire
-from bftledger.pbft.messages import CheckpointCertificate, PrePrepare
+from bftledger.pbft.evidence import Evidence
+from bftledger.pbft.messages import CheckpointCertificate, PrePrepare, Testimony
+from bftledger.pbft.witness import SPAN
 from bftledger.storage import database, files, wal
 from bftledger.storage.database import SQL_ERRORS, reason
 from bftledger.storage.store import NEWEST_VIEW_ONLY, BlockRows, Place, Slot, Vote, slot_of
@@ -107,6 +109,21 @@ class SqliteStore:
         self._write("DELETE FROM votes WHERE seq BETWEEN 1 AND ?", (upto,))
         self._write("DELETE FROM proposals WHERE seq <= ?", (upto,))
 
+    def save_decision(self, height: Seq, commits: Testimony) -> None:
+        self._write("INSERT OR REPLACE INTO decisions VALUES (?, ?)", (height, wire.encode(commits)))
+        self._write("DELETE FROM decisions WHERE height <= ?", (height - SPAN,))
+
+    def save_evidence(self, evidence: Evidence) -> None:
+        row = (evidence.replica, evidence.rule.value, evidence.encode())
+        self._write("INSERT OR IGNORE INTO evidence VALUES (?, ?, ?)", row)
+
+    def abandon(self) -> None:
+        self._require_usable()
+        try:
+            self._db.rollback()
+        except SQL_ERRORS as error:
+            self._fail(error)
+
     def commit(self) -> None:
         self._require_usable()
         if self._db.in_transaction:
@@ -143,6 +160,11 @@ class SqliteStore:
             raise StoreError(f"{self._path}: votes, {slot}: {error}") from None
         return frame
 
+    # ── evidence ──
+
+    def evidence(self) -> Iterator[tuple[ReplicaId, str, bytes]]:
+        yield from self._read("SELECT replica, rule, proof FROM evidence ORDER BY replica, rule")
+
     # ── blocks and certificates ──
 
     def height(self) -> Seq:
@@ -176,6 +198,10 @@ class SqliteStore:
     def certificate(self, height: Seq) -> CheckpointCertificate | None:
         frame = self._one("SELECT frame FROM certificates WHERE height = ?", height)
         return None if frame is None else self._decode_certificate(height, frame)
+
+    def decision(self, height: Seq) -> bytes | None:
+        frame: bytes | None = self._one("SELECT frame FROM decisions WHERE height = ?", height)
+        return frame
 
     def next_certified(self, height: Seq) -> Seq | None:
         certified: Seq | None = self._one("SELECT min(height) FROM certificates WHERE height >= ?", height)

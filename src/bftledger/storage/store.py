@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-from bftledger.base.ids import Digest, Millis, Seq, TxId, View
+from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, TxId, View
+from bftledger.pbft.evidence import Evidence
 from bftledger.pbft.messages import (
     Checkpoint,
     CheckpointCertificate,
@@ -21,6 +22,7 @@ from bftledger.pbft.messages import (
     Prepare,
     PreparedCertificate,
     PrePrepare,
+    Testimony,
     ViewChange,
 )
 
@@ -133,6 +135,18 @@ class Store(Protocol):
         """Forgets all votes and proposals with sequence numbers ≤ `upto`, but no VIEW-CHANGE and NEW-VIEW (§4.3)."""
         ...
 
+    def save_decision(self, height: Seq, commits: Testimony) -> None:
+        """Keeps the COMMITs that decided a block, and forgets those of blocks `witness.SPAN` below."""
+        ...
+
+    def save_evidence(self, evidence: Evidence) -> None:
+        """Keeps what convicts a replica, unless there is something by the same rule. It is never forgotten."""
+        ...
+
+    def abandon(self) -> None:
+        """Forgets what was saved since the last commit, as a crash would."""
+        ...
+
     def commit(self) -> None:
         """Ends the round: returns when all of it is durable. Costs nothing if nothing was saved."""
         ...
@@ -150,6 +164,12 @@ class Store(Protocol):
 
         A PRE-PREPARE comes with its proposal if that was saved.
         """
+        ...
+
+    # ── evidence ──
+
+    def evidence(self) -> Iterator[tuple[ReplicaId, str, bytes]]:
+        """By replica and rule: the convict, the value of the `Rule`, the encoding. `recall.recall_evidence` checks."""
         ...
 
     # ── blocks and certificates ──
@@ -179,6 +199,10 @@ class Store(Protocol):
 
     def certificate(self, height: Seq) -> CheckpointCertificate | None:
         """The certificate of the block of that height, if the replica has it. Its signatures are not checked again."""
+        ...
+
+    def decision(self, height: Seq) -> bytes | None:
+        """The frame of what decided the block of that height, if that is kept. `recall.recall_recent` checks it."""
         ...
 
     def next_certified(self, height: Seq) -> Seq | None:

@@ -1,0 +1,320 @@
+"""A Byzantine replica: an honest engine, and behaviours through which everything passes that it says and hears.
+
+It runs wherever an engine runs. What the honest core wants to send is decoded, shown to each behaviour in turn for each
+receiver, and what comes out of that is sent; the core never learns of it. Its store and its promises are the honest
+core's, so it could go straight again at any time; what it says beside them is not kept.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final, cast
+
+from bftledger.adversary.behaviour import TICK_MS, Behaviour, Choice, Frame, Scene
+from bftledger.adversary.behaviours.discretion import Discretion
+from bftledger.base.crypto import Signer
+from bftledger.base.errors import BadProof, BadSignature, Malformed
+from bftledger.base.genesis import Genesis
+from bftledger.base.ids import Millis, ReplicaId
+from bftledger.engine.engine import Engine, Round
+from bftledger.engine.opening import Ledger
+from bftledger.ledger import client_wire
+from bftledger.ledger.client_messages import Reply
+from bftledger.pbft import wire
+from bftledger.pbft.effects import StartTimer
+from bftledger.pbft.messages import Message
+from bftledger.pbft.replica import Replica
+from bftledger.pbft.timers import Timer
+from bftledger.storage.store import Store
+
+MAX_HELD: Final = 20_000
+"""So many frames are held back at most; the first of them leaves early when there are more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The adversary's own timer: time to act of its own accord."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The adversary's own timer: a frame has been held back for long enough."""
+
+
+@dataclass(order=True, slots=True)
+class Held:
+    """A frame that leaves at `due`."""
+
+    due: Millis
+    order: int
+    to: ReplicaId
+    frame: bytes
+    is_lie: bool
+
+
+@dataclass(slots=True)
+class Said:
+    """On its way through the behaviours: a message, or bytes that no further behaviour looks into."""
+
+    what: Message | bytes
+    frame: bytes | None
+    """The honest frame, if that is still what it is."""
+
+
+class Byzantine:
+    """Has the interface of the engine in it, and performs it dishonestly (`engine.running`)."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        behaviours: Sequence[Choice],
+        *,
+        signers: Mapping[ReplicaId, Signer],
+        seed: int | str = 0,
+    ) -> None:
+        """`signers`: its own key, and those of its accomplices. Raises `OperatorError` for a bad argument."""
+        assert engine.me in signers, "an adversary has its own key"
+        self.engine = engine
+        self.scene = Scene(engine=engine, signers=signers, chance=Random(f"{seed} {engine.me}"))
+        self.behaviours = tuple(choice.begin(self.scene) for choice in behaviours)
+        self._discretion = Discretion(self.scene)
+        self.lies: Counter[str] = Counter()
+        """How often each behaviour deviated, by its name; what is not sent counts, too."""
+        self.last_lies: set[tuple[ReplicaId, bytes]] = set()
+        """What the last round sent to whom that the honest engine would not have sent there."""
+        self.withheld: set[tuple[ReplicaId, bytes]] = set()
+        """What the honest engine wanted the last round to send to whom, and it did not; or not yet."""
+        self._extra: list[Frame] = []
+        self._held: list[Held] = []
+        self._order = 0
+        self._ticks = False
+
+    # ── what an engine has ──
+
+    @property
+    def me(self) -> ReplicaId:
+        """Which replica it is."""
+        return self.engine.me
+
+    @property
+    def genesis(self) -> Genesis:
+        """The founding facts of its group."""
+        return self.engine.genesis
+
+    @property
+    def store(self) -> Store:
+        """Its honest core's."""
+        return self.engine.store
+
+    @property
+    def ledger(self) -> Ledger:
+        """Its honest core's."""
+        return self.engine.ledger
+
+    @property
+    def replica(self) -> Replica:
+        """Its honest core."""
+        return self.engine.replica
+
+    def start(self, now: Millis) -> None:
+        """The first event of a run."""
+        self.scene.now = now
+        self._ticks = any(_overrides(behaviour, "tick") for behaviour in self.behaviours)
+        self.engine.start(now)
+
+    def on_peer(self, replica: ReplicaId, frame: bytes, now: Millis) -> None:
+        """A frame that `replica` handed over."""
+        self.scene.now = now
+        acting = self._acting()
+        listening = [behaviour for behaviour in acting if _overrides(behaviour, "heard")]
+        if listening and (message := self._read(frame)) is not None:
+            for behaviour in listening:
+                self._add(behaviour, behaviour.heard(replica, message))
+        deaf = [behaviour for behaviour in acting if not behaviour.hears(replica, frame)]
+        self._count(deaf)
+        if not deaf:
+            self.engine.on_peer(replica, frame, now)
+
+    def on_client(self, route: bytes, frame: bytes, now: Millis) -> None:
+        """A frame from a client."""
+        self.scene.now = now
+        try:
+            request = client_wire.decode_request(frame)
+        except Malformed:
+            refusing = []
+        else:
+            refusing = [behaviour for behaviour in self._acting() if not behaviour.takes_request(route, request)]
+        self._count(refusing)
+        if not refusing:
+            self.engine.on_client(route, frame, now)
+
+    def on_timer(self, timer: Timer, now: Millis) -> None:
+        """A timer ran out: the honest core's, or one of its own."""
+        self.scene.now = now
+        if isinstance(timer, Tick):
+            self._ticks = True
+            for chosen in self.behaviours:
+                for behaviour in (chosen, *(other for other in chosen.acting() if other is not chosen)):
+                    self._add(behaviour, behaviour.tick())
+        elif not isinstance(timer, Later):
+            self.engine.on_timer(timer, now)
+
+    def end_round(self, now: Millis) -> Round:
+        """Ends the honest engine's round, and returns what is done instead of what that wants done."""
+        self.scene.now = now
+        honest = self.engine.end_round(now)
+        acting = self._acting()
+        self.last_lies.clear()
+        self.withheld.clear()
+        finished = Round(timers=honest.timers, has_more=honest.has_more)
+        self._send_to_peers(honest, acting, finished)
+        self._send_to_clients(honest, acting, finished)
+        self._start_timers(finished)
+        return finished
+
+    def counters(self) -> dict[str, int]:
+        """What the honest engine counted; the lies are in `lies`."""
+        return self.engine.counters()
+
+    def close(self) -> None:
+        """An orderly stop. Raises `StoreError`."""
+        self.engine.close()
+
+    # ── the lens ──
+
+    def _acting(self) -> list[Behaviour]:
+        return [self._discretion, *(behaviour for chosen in self.behaviours for behaviour in chosen.acting())]
+
+    def _count(self, behaviours: Iterable[Behaviour]) -> None:
+        for behaviour in behaviours:
+            self.lies[behaviour.name] += 1
+
+    def _read(self, frame: bytes) -> Message | None:
+        try:
+            return self.engine.door.authenticate(frame)
+        except (Malformed, BadProof, BadSignature):
+            return None
+
+    def _add(self, behaviour: Behaviour, frames: Iterable[Frame]) -> None:
+        for frame in frames:
+            self._extra.append(frame)
+            self._count((behaviour,))
+
+    def _send_to_peers(self, honest: Round, acting: list[Behaviour], finished: Round) -> None:
+        meddling = [behaviour for behaviour in acting if _overrides(behaviour, "to_peer")]
+        slowing = [behaviour for behaviour in acting if _overrides(behaviour, "delay")]
+        due, extra = self._take_due(), self._extra
+        self._extra = []
+        known: dict[bytes, Message] = {}
+        for to, frame in honest.to_peers:
+            if not meddling and not slowing:
+                finished.to_peers.append((to, frame))
+                continue
+            if frame not in known:
+                said = self._read(frame)
+                assert said is not None, "an honest engine sends authentic messages"
+                known[frame] = said
+            self._say_instead(to, known[frame], frame, meddling, slowing, finished)
+        finished.to_peers += [(held.to, held.frame) for held in due]
+        self.last_lies |= {(held.to, held.frame) for held in due if held.is_lie}
+        for to, what in extra:
+            if to != self.me and to in self.genesis.group.replicas:
+                self._send(finished, to, what if isinstance(what, bytes) else wire.encode(what), is_lie=True)
+
+    def _say_instead(
+        self,
+        to: ReplicaId,
+        message: Message,
+        frame: bytes,
+        meddling: list[Behaviour],
+        slowing: list[Behaviour],
+        finished: Round,
+    ) -> None:
+        said = [Said(message, frame)]
+        for behaviour in meddling:
+            said = [after for before in said for after in self._pass(behaviour, to, before)]
+        is_sent = False
+        for item in said:
+            is_honest = item.frame is not None
+            out = item.frame or (item.what if isinstance(item.what, bytes) else wire.encode(item.what))
+            if (delay := self._delay(slowing, to, item)) > 0:
+                self._hold(Held(Millis(self.scene.now + delay), self._order, to, out, not is_honest))
+                continue
+            is_sent = is_sent or is_honest
+            self._send(finished, to, out, is_lie=not is_honest)
+        if not is_sent:
+            self.withheld.add((to, frame))
+
+    def _pass(self, behaviour: Behaviour, to: ReplicaId, before: Said) -> list[Said]:
+        """One message through one behaviour."""
+        if isinstance(before.what, bytes):
+            return [before]
+        after = []
+        for what in behaviour.to_peer(to, before.what):
+            is_same = what is before.what or (not isinstance(what, bytes) and what == before.what)
+            after.append(before if is_same else Said(what, None))
+        if len(after) != 1 or after[0] is not before:
+            self._count((behaviour,))
+        return after
+
+    def _delay(self, slowing: list[Behaviour], to: ReplicaId, item: Said) -> Millis:
+        total = 0
+        if not isinstance(item.what, bytes):
+            for behaviour in slowing:
+                delay = behaviour.delay(to, item.what)
+                total += delay
+                self._count((behaviour,) if delay > 0 else ())
+        return Millis(total)
+
+    def _send(self, finished: Round, to: ReplicaId, frame: bytes, *, is_lie: bool) -> None:
+        finished.to_peers.append((to, frame))
+        if is_lie:
+            self.last_lies.add((to, frame))
+
+    def _send_to_clients(self, honest: Round, acting: list[Behaviour], finished: Round) -> None:
+        meddling = [behaviour for behaviour in acting if _overrides(behaviour, "to_client")]
+        if not meddling:
+            finished.to_clients = honest.to_clients
+            return
+        for route, frame in honest.to_clients:
+            replies: list[Reply | bytes] = [client_wire.decode_reply(frame)]
+            for behaviour in meddling:
+                after: list[Reply | bytes] = []
+                for reply in replies:
+                    after += [reply] if isinstance(reply, bytes) else behaviour.to_client(route, reply)
+                self._count((behaviour,) if after != replies else ())
+                replies = after
+            finished.to_clients += [
+                (route, reply if isinstance(reply, bytes) else client_wire.encode(reply)) for reply in replies
+            ]
+
+    # ── its own timers ──
+
+    def _hold(self, held: Held) -> None:
+        self._order += 1
+        heapq.heappush(self._held, held)
+
+    def _take_due(self) -> list[Held]:
+        due = []
+        while self._held and (self._held[0].due <= self.scene.now or len(self._held) > MAX_HELD):
+            due.append(heapq.heappop(self._held))
+        return due
+
+    def _start_timers(self, finished: Round) -> None:
+        if self._ticks:
+            self._ticks = False
+            finished.timers.append(_start(Tick(), TICK_MS))
+        if self._held:
+            finished.timers.append(_start(Later(), Millis(max(1, self._held[0].due - self.scene.now))))
+
+
+def _overrides(behaviour: Behaviour, method: str) -> bool:
+    """Whether the behaviour does something of its own there: what does not is not even asked."""
+    return getattr(type(behaviour), method) is not getattr(Behaviour, method)
+
+
+def _start(timer: Tick | Later, after: Millis) -> StartTimer:
+    """A timer that the core does not know: whoever runs the replica tells timers apart by their class alone."""
+    return StartTimer(cast(Timer, timer), after)

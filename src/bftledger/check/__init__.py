@@ -1,0 +1,11 @@
+"""The oracles: what must be true of a group, however its replicas, its network and its clients behaved.
+
+Each works on plain data and knows nothing of where that came from, so the simulator, the tests with real processes, the
+benches and `audit` ask the same questions. An oracle shares no code with what it judges, and never raises: it returns
+`Violation`s, a bounded number of them, each one line that says what is wrong and where.
+
+`agreement`: one chain for all. `durability`: what was acknowledged stays. `integrity`: a chain is what it says it is.
+`promises`: no honest key signs two different things. `history`, `models`, `linearizability`, `witness`: clients cannot
+tell the group from one machine. `progress`: after healing everything is answered in time. `bounds`: nothing grows
+without limit.
+"""

@@ -1,0 +1,126 @@
+"""`sim`: whole groups in one thread, from one seed. The command line only: `simulate` does it.
+
+The simulator brings the adversaries along, so it is loaded when it is asked for, and never with a replica.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bftledger.base.errors import OperatorError
+from bftledger.cli.options import JsonOption, examples
+
+MAX_SEED = (1 << 63) - 1
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command(
+        epilog=examples(
+            "bftledger sim --seed 7                       one run, explained",
+            "bftledger sim --seed 7 --html run.html       and drawn, message by message",
+            "bftledger sim --seed 7 --byzantine equivocate --replicas 4",
+            "bftledger sim --seeds 10000 --jobs 2         a campaign",
+            "bftledger sim --twins 1                      all 16,384 scenarios of one twin among four",
+            "bftledger sim --seeds 100 --excess           f+1 traitors: it must find forks, and convict them",
+        ),
+        short_help="Runs whole groups on virtual time, from a seed.",
+    )(sim)
+
+
+def sim(
+    seed: Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Run this seed, and explain it.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=0, help="Run so many seeds, from --first on; 0: until Ctrl-C.  [default: 1000]")
+    ] = None,
+    first: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="The first seed of a campaign.")] = 0,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Processes to spread a campaign over.  [default: one per core]")
+    ] = None,
+    replicas: Annotated[
+        str, typer.Option(metavar="N[,N]", help="Sizes of groups: each seed draws one of these.  [default: 4,4,7]")
+    ] = "",
+    byzantine: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:COUNT]",
+            help="So many replicas misbehave so, as bftledger-adversary lists it; repeatable. "
+            "[default: as the seed wants, f at most]",
+        ),
+    ] = None,
+    excess: Annotated[bool, typer.Option("--excess", help="f+1 traitors that collude: more than any group bears.")] = (
+        False
+    ),
+    collude: Annotated[bool, typer.Option("--collude", help="Those that --byzantine names share their keys.")] = False,
+    twins: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=10,
+            help="So many replicas are run twice, by honest cores that know nothing of each other; where all scenarios "
+            "are few enough, each is tried, and a seed is its number.",
+        ),
+    ] = 0,
+    partitions: Annotated[int, typer.Option(min=1, max=8, help="With --twins: so many sets of cores in a view.")] = 2,
+    views: Annotated[int, typer.Option(min=1, max=16, help="With --twins: so many views have a partition.")] = 3,
+    calm: Annotated[bool, typer.Option("--calm", help="No faults and no traitors but those that are named.")] = False,
+    real_keys: Annotated[bool, typer.Option("--ed25519", help="Sign with Ed25519 instead of keyed hashes.")] = False,
+    plan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Run this plan, or Twins scenario, instead of a seed's.")
+    ] = None,
+    minimize: Annotated[
+        bool, typer.Option("--minimize", help="Shrink a run that fails to the least that still fails, and show that.")
+    ] = False,
+    save_plan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the plan of the run, to be changed and run with --plan.")
+    ] = None,
+    show_transcript: Annotated[
+        bool, typer.Option("--transcript", help="Print the run message by message, as golden transcripts are.")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the run as one page that needs nothing but a browser.")
+    ] = None,
+    traces: Annotated[
+        bool, typer.Option("--traces", help="With --json: the hash of everything that was sent, for each seed.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Runs whole groups in one thread on virtual time: the real replicas and clients, from one seed.
+
+    Each seed draws a group, its weather, partitions, crashes, clocks, traitors and clients; then all faults but the
+    traitors' end, and everything must be answered. Oracles watch: agreement, durability, integrity, promises,
+    linearizability, progress, bounds. The same seed gives the same run, bit by bit, on every machine.
+
+    Exit status: 0 if no oracle objects, else 1.
+    """
+    from bftledger.cli import simulate  # noqa: PLC0415  (see above)
+
+    options = simulate.Options(
+        replicas=replicas or simulate.DEFAULT_SIZES,
+        byzantine=tuple(byzantine or ()),
+        excess=excess,
+        collude=collude,
+        calm=calm,
+        real_keys=real_keys,
+        twins=twins,
+        partitions=partitions,
+        views=views,
+    )
+    wanted = simulate.Wanted(source=options.source(), words=options.words(), json=json)
+    if seed is not None or plan is not None:
+        simulate.one(
+            wanted,
+            seed or 0,
+            plan,
+            minimizes=minimize,
+            save_plan=save_plan,
+            transcript=show_transcript,
+            html=html,
+        )
+    elif save_plan or html or show_transcript or minimize:
+        raise OperatorError(
+            "--minimize, --save-plan, --transcript and --html are about one run: name it with --seed or --plan"
+        )
+    else:
+        simulate.many(wanted, first, seeds, jobs, keeps_traces=traces)

@@ -1,0 +1,126 @@
+"""Which seeds catch which planted bugs: `python -m tests.mutants.hunt [NAME…] [--seeds N] [--jobs N] [--write]`.
+
+For each mutant seeds are tried one after the other until a run fails that is fine without the bug; then as many more as
+`--rate` says, to tell how sharp the campaign is. `--write` states the seeds in `seeds.toml`, for `test_mutants`.
+"""
+
+import argparse
+import multiprocessing
+import sys
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from bftledger.sim.draw import draw
+from tests.mutants.catalogue import MUTANTS
+from tests.mutants.objection import first_objection
+
+SEEDS: Final = Path(__file__).with_name("seeds.toml")
+MOST: Final = 10_000
+RATE: Final = 50
+
+
+@dataclass(slots=True)
+class Found:
+    """What a hunt came to. `seed`: the first that catches the mutant, None if none does; `text`: the objection there.
+
+    `caught`: of `tried` seeds so many catch it, and which oracle objects first; `alike`: these fail without the bug as
+    well, and do not count.
+    """
+
+    name: str
+    seed: int | None = None
+    text: str = ""
+    tried: int = 0
+    caught: int = 0
+    by: Counter[str] = field(default_factory=Counter)
+    alike: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def hunt(name: str, seeds: int, rate: int) -> Found:
+    """Tries seeds 0, 1, … of the mutant's campaign."""
+    mutant, found, begun = MUTANTS[name], Found(name), time.process_time()
+    for seed in range(seeds):
+        if found.seed is not None and seed >= rate:
+            break
+        plan = draw(seed, mutant.choice)
+        with mutant.planted():
+            objection = first_objection(plan)
+        found.tried += 1
+        if objection is None:
+            continue
+        if first_objection(plan) is not None:
+            found.alike.append(seed)
+            continue
+        found.caught += 1
+        found.by[objection.partition(":")[0]] += 1
+        if found.seed is None:
+            found.seed, found.text = seed, objection
+    found.seconds = time.process_time() - begun
+    return found
+
+
+def stated() -> dict[str, dict[str, Any]]:
+    """The seeds that are stated: by mutant, `seed`, and what the first oracle `says`."""
+    return tomllib.loads(SEEDS.read_text()) if SEEDS.exists() else {}
+
+
+def write(hunted: Iterable[Found]) -> None:
+    """States these seeds, and keeps what is stated of other mutants."""
+    known = {name: entry for name, entry in stated().items() if name in MUTANTS}
+    for found in hunted:
+        if found.seed is not None:
+            known[found.name] = {"seed": found.seed, "says": found.text}
+    lines = ["# Which seed catches which planted bug. Written by `make mutants`; to be reviewed like any change.\n"]
+    for name in MUTANTS:
+        if name in known:
+            lines.append(f"\n[{name}]\nseed = {known[name]['seed']}\nsays = {_quoted(known[name]['says'])}\n")
+    SEEDS.write_text("".join(lines))
+
+
+def _quoted(text: str) -> str:
+    escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" for c in text[:300])
+    return f'"{escaped}"'
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which mutants; all without it")
+    parser.add_argument("--seeds", type=int, default=MOST, help="so many are tried at most")
+    parser.add_argument("--rate", type=int, default=RATE, help="so many are tried at least")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--write", action="store_true", help=f"state the seeds in {SEEDS.name}")
+    options = parser.parse_args()
+    unknown = sorted(set(options.names) - MUTANTS.keys())
+    if unknown:
+        parser.error(f"no such mutant: {', '.join(unknown)}")
+    names = options.names or list(MUTANTS)
+    hunted = []
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("forkserver")) as pool:
+        jobs = [pool.submit(hunt, name, options.seeds, options.rate) for name in names]
+        for job in as_completed(jobs):
+            hunted.append(job.result())
+            print(_line(hunted[-1]), flush=True)  # noqa: T201
+    if options.write:
+        write(hunted)
+    return int(any(found.seed is None for found in hunted))
+
+
+def _line(found: Found) -> str:
+    mutant = MUTANTS[found.name]
+    rate = f"{found.caught} of {found.tried}"
+    by = ", ".join(f"{oracle} {times}" for oracle, times in found.by.most_common())
+    where = f" with {mutant.choice.traitors[0][0]}" if mutant.choice.traitors else ""
+    seed = "NOT CAUGHT" if found.seed is None else f"seed {found.seed}"
+    alike = f"; fails without the bug too: {found.alike[:5]}" if found.alike else ""
+    return f"{found.name:34} {mutant.section:14} {seed + where:30} {rate:12} {by}{alike} ({found.seconds:.0f} s)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

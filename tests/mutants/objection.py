@@ -1,0 +1,62 @@
+"""Runs a plan until the first oracle objects. What a planted bug would do after that is of no interest: it may hang."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+from bftledger.sim.plan import Plan
+from bftledger.sim.recording import Happening, Kind, Sending
+from bftledger.sim.run import run
+
+PATIENCE_S: Final = 20
+"""No sound run takes so much processor time, by far."""
+
+
+class _Enough(Exception):
+    """An oracle has objected."""
+
+
+class _Listener:
+    """An observer that ends the run at the first objection."""
+
+    heard: str | None = None
+
+    def sent(self, sending: Sending) -> None:
+        """As of `Observer`."""
+
+    def happened(self, happening: Happening) -> None:
+        """As of `Observer`."""
+        if happening.kind is Kind.VIOLATION and self.heard is None:
+            self.heard = happening.text
+            raise _Enough
+
+
+def first_objection(plan: Plan) -> str | None:
+    """What the first oracle says that objects to a run of the plan, "oracle: text"; None if none does."""
+    listener = _Listener()
+    try:
+        with _limited():
+            run(plan, listener)
+    except _Enough:
+        pass
+    except Exception as error:  # noqa: BLE001  (an oracle that cannot make sense of a run has found something as well)
+        return listener.heard or f"defect: {type(error).__name__}: {error}"
+    return listener.heard
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """A run that does not end is a defect like any other, found where the program is when patience ends."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"the run does not end within {PATIENCE_S} s of processor time")
+
+    before = signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, PATIENCE_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

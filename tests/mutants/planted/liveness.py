@@ -1,0 +1,103 @@
+"""Bugs that stop a group, or let it be stopped: timers, STATUS, fetching (OSDI'99 §4.4, §4.5.2; TOCS'02 §5.2)."""
+
+from bftledger.base.ids import Millis, Seq
+from bftledger.pbft import status, suspicion, transfer, view_change, wire
+from bftledger.pbft.effects import Broadcast, Effect, Send
+from bftledger.pbft.messages import Checkpoint, FetchBlocks, Message, NewView, Stable, Status, ViewChange
+from bftledger.pbft.state import Fetch, State
+from tests.mutants.mutant import Patch, breaks
+
+_on_tick = status.on_tick
+_on_status = status.on_status
+
+
+@breaks("TOCS'02 §5.2", "a replica says periodically what it has", status, "on_tick")
+def status_never_sent(state: State) -> list[Effect]:
+    """It says so to nobody."""
+    return [e for e in _on_tick(state) if not (isinstance(e, Broadcast) and isinstance(e.message, Status))]
+
+
+def _answer_without(state: State, peer: Status, kind: type[Message]) -> list[Effect]:
+    return [e for e in _on_status(state, peer) if not (isinstance(e, Send) and isinstance(e.message, kind))]
+
+
+@breaks("§4.5.2", "VIEW-CHANGE is sent again until it is answered", status, "on_status")
+def view_change_not_sent_again(state: State, peer: Status) -> list[Effect]:
+    """It is sent once."""
+    return _answer_without(state, peer, ViewChange)
+
+
+@breaks("§4.5.2", "NEW-VIEW is sent again to whoever lacks it", status, "on_status")
+def new_view_not_sent_again(state: State, peer: Status) -> list[Effect]:
+    """It is sent once."""
+    return _answer_without(state, peer, NewView)
+
+
+@breaks("TOCS'02 §5.2", "a certificate is sent again to whoever lacks it", status, "on_status")
+def certificate_not_sent_again(state: State, peer: Status) -> list[Effect]:
+    """Whoever missed the CHECKPOINTs of a block never learns that it is final."""
+    return _answer_without(state, peer, Stable)
+
+
+@breaks("TOCS'02 §5.2", "CHECKPOINTs are sent again to whoever lacks them", status, "on_status")
+def checkpoint_not_sent_again(state: State, peer: Status) -> list[Effect]:
+    """They are sent once."""
+    return _answer_without(state, peer, Checkpoint)
+
+
+def _never_slow(state: State, now: Millis) -> bool:
+    return False
+
+
+@breaks(
+    "§4.4",
+    "a backup suspects a primary that does not order what it knows",
+    suspicion,
+    "is_stalled",
+    also=(Patch(suspicion, "is_slow", _never_slow),),
+)
+def primary_never_suspected(state: State, now: Millis) -> bool:
+    """It waits."""
+    return False
+
+
+@breaks("§4.4", "the timer follows the oldest request", suspicion, "on_work", traitor="censor")
+def timer_reset_by_any_progress(state: State, done: int) -> None:
+    """Whatever is ordered excuses the primary from all else."""
+    state.work += done
+    state.batch_done = state.moment
+    state.watched = None
+
+
+@breaks("§4.5.2", "who awaits a NEW-VIEW with 2f others starts a timer", view_change, "await_new_view")
+def new_view_awaited_for_ever(state: State) -> list[Effect]:
+    """It waits for as long as it takes."""
+    return []
+
+
+@breaks("§4.5.2", "time-outs double with each view that fails", State, "suspicion_timeout")
+def timeouts_not_doubled(state: State) -> Millis:
+    """They stay as they are."""
+    return state.settings.request_timeout_ms
+
+
+@breaks("§4.5.2", "time-outs double with each view that fails, up to a cap", State, "suspicion_timeout")
+def timeouts_not_capped(state: State) -> Millis:
+    """They double for ever, and never come down."""
+    return Millis(state.settings.request_timeout_ms << min(state.view, 32))
+
+
+@breaks("§4.5.2", "views change only when a quorum may follow", State, "alone")
+def accuses_when_alone(state: State) -> bool:
+    """Who is cut off accuses the primary."""
+    return False
+
+
+@breaks("TOCS'02 §5.2", "who gets no answer asks another", transfer, "fetch_blocks", traitor="withhold-blocks")
+def one_peer_asked(state: State) -> list[Effect]:
+    """A replica that lags asks the same peer again and again."""
+    assert state.stable is not None
+    peer = min(i for i, _ in state.stable.signatures if i != state.me)
+    first = Seq(state.executed + 1)
+    state.fetch = Fetch(peer, first)
+    return [Send(peer, state.sign(FetchBlocks(first=first, replica=state.me, signature=wire.UNSIGNED)))]

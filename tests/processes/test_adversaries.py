@@ -1,0 +1,195 @@
+"""Issue: "Each adversary, as a real process with its own key, against a real group of four under load: the ledgers stay
+identical, every honest client's transaction commits"."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+
+import pytest
+
+from bftledger.adversary.behaviours import equivocation, new_view, primary, view_change
+from bftledger.adversary.catalogue import MODULES
+from bftledger.base.ids import Millis, ReplicaId, TxId
+from bftledger.cli.audit import compare
+from bftledger.client import AsyncClient
+from bftledger.pbft.settings import Settings
+from tests.processes.group import ALL, DEADLINE_S, Observer, Processes, missing_or_doubled, primary_of
+
+WAVES = 3
+AT_ONCE = 8
+PATIENCE_MS = Millis(300)
+
+LEADING = (equivocation, primary)
+"""These lie as primaries: each begins as one."""
+
+CHANGING = (view_change, new_view)
+"""These lie when views change: the primary before them is stopped for a while."""
+
+FOLLOWING = tuple(module for module in MODULES if module not in (*LEADING, *CHANGING))
+"""These lie wherever they are."""
+
+LATER = {
+    "deserter",
+    "early-new-view",
+    "favourites",
+    "forget",
+    "hide-prepared",
+    "invalid-prepared",
+    "lie-blocks",
+    "mute",
+    "partial-new-view",
+    "random",
+    "slow-blocks",
+    "stale-new-view",
+    "stale-view-change",
+    "withhold-blocks",
+}
+"""These wait for occasions that may not come in a short time, or choose among many."""
+
+
+@pytest.fixture
+def protocol() -> Settings:
+    return Settings(request_timeout_ms=PATIENCE_MS)
+
+
+class Trials:
+    """A group in which one replica after the other is a traitor, never two at once."""
+
+    def __init__(self, group: Processes, observer: Observer, client: AsyncClient) -> None:
+        self._group = group
+        self._observer = observer
+        self._client = client
+        self._traitor: ReplicaId | None = None
+        self.committed: list[TxId] = []
+        self.idle: list[str] = []
+
+    async def lead(self, behaviour: str) -> None:
+        """The primary is exchanged for a traitor while nothing is under way, so it still leads, and then lies."""
+        await self._become(await self._primary(), behaviour)
+        await self._load(behaviour)
+
+    async def follow(self, behaviour: str) -> None:
+        """A backup is a traitor: the same one as long as it can be."""
+        primary_now = await self._primary()
+        same = self._traitor if self._traitor not in (None, primary_now) else None
+        await self._become(ReplicaId((primary_now + 2) % 4) if same is None else same, behaviour)
+        await self._load(behaviour)
+
+    async def succeed(self, behaviour: str) -> None:
+        """The traitor is next in line, and the primary stops while clients wait for it."""
+        primary_now = await self._primary()
+        await self._become(ReplicaId((primary_now + 1) % 4), behaviour)
+        loading = asyncio.create_task(self._load(behaviour))
+        with paused(self._group.pid(primary_now)):
+            honest = self._honest(primary_now)
+            await self._observer.until(
+                lambda found: any(i in found and found[i].primary != primary_now for i in honest),
+                f"replicas {honest} leave the view of {primary_now}",
+            )
+        await loading
+
+    async def end(self) -> None:
+        """The last traitor is honest again."""
+        self._dismiss()
+        await self._observer.ready(*ALL)
+
+    async def _primary(self) -> ReplicaId:
+        return primary_of(await self._observer.ready(*self._honest()))
+
+    async def _become(self, replica: ReplicaId, behaviour: str) -> None:
+        if self._traitor == replica:
+            self._group.stop(replica)
+        else:
+            self._dismiss()
+            self._group.kill(replica)
+        self._traitor = replica
+        said = len(self._group.log(replica))
+        self._group.start_traitor(replica, behaviour)
+        await self._observer.until(
+            lambda _: "peers at" in self._group.log(replica)[said:],
+            f"replica {replica} runs, in the way of {behaviour}",
+        )
+        await self._observer.ready(*self._honest())
+
+    def _dismiss(self) -> None:
+        """Who was a traitor is an honest replica again, on the same store."""
+        if self._traitor is not None:
+            self._group.stop(self._traitor)
+            self._group.start(self._traitor)
+            self._traitor = None
+
+    async def _load(self, behaviour: str) -> None:
+        for wave in range(WAVES):
+            words = [("put", f"{behaviour}/{wave}/{number}", "x" * 50) for number in range(AT_ONCE)]
+            outcomes = await asyncio.gather(*(self._client.submit(*each) for each in words))
+            assert all(outcome.ok and outcome.receipt is not None for outcome in outcomes), (behaviour, outcomes)
+            self.committed += [outcome.tx_id for outcome in outcomes]
+
+    def _honest(self, *without: ReplicaId) -> list[ReplicaId]:
+        return [i for i in ALL if i != self._traitor and i not in without]
+
+
+@contextlib.contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """Stops a process for as long as the block lasts."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def catalogue(modules: Sequence[ModuleType]) -> list[str]:
+    """The behaviours of these modules."""
+    return [behaviour.name for module in modules for behaviour in module.BEHAVIOURS]
+
+
+def deeds(group: Processes) -> set[str]:
+    """The behaviours that deviated at least once, as the traitors said when they stopped."""
+    said = "\n".join(group.log(i) for i in ALL)
+    lists = re.findall(r"was a traitor; deviations: (.*)", said)
+    return {item.rsplit(" ", 1)[0] for each in lists for item in each.split(", ")} - {"none"}
+
+
+async def try_all(group: Processes, how: str, behaviours: Sequence[str]) -> list[TxId]:
+    """Each behaviour in turn; returns what clients saw committed."""
+    async with Observer(group) as observer, group.client("honest") as client:
+        trials = Trials(group, observer, client)
+        for behaviour in behaviours:
+            await asyncio.wait_for(getattr(trials, how)(behaviour), 2 * DEADLINE_S)
+        await trials.end()
+        await observer.settled()
+    return trials.committed
+
+
+def half(all_of: list[str], which: int) -> list[str]:
+    return all_of[which::2]
+
+
+@pytest.mark.parametrize(
+    ("how", "behaviours"),
+    [
+        ("lead", half(catalogue(LEADING), 0)),
+        ("lead", half(catalogue(LEADING), 1)),
+        ("follow", half([*catalogue(FOLLOWING), "random"], 0)),
+        ("follow", half([*catalogue(FOLLOWING), "random"], 1)),
+        ("succeed", catalogue(CHANGING)),
+    ],
+    ids=["primaries", "more primaries", "members", "more members", "successors"],
+)
+def test_a_group_stays_one_and_goes_on_beside_each_traitor(group: Processes, how: str, behaviours: list[str]) -> None:
+    group.start()
+    committed = asyncio.run(try_all(group, how, behaviours))
+    group.kill(*group.running)
+    reports = group.audit()
+
+    assert len(committed) == len(behaviours) * WAVES * AT_ONCE
+    assert [str(problem) for report in reports for problem in report.problems] == []
+    assert compare(reports) == ()
+    for replica in ALL:
+        assert missing_or_doubled(group.ledger(replica), committed) == []
+    assert set(behaviours) - deeds(group) <= LATER

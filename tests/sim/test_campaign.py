@@ -1,0 +1,40 @@
+"""A short campaign: whole groups with faults and traitors, and no oracle objects. The long ones are `make soak`'s."""
+
+import pytest
+
+from bftledger.sim.draw import Choice, draw
+from bftledger.sim.run import run
+from tests.sim import seeds
+
+CHUNK = 25
+STARTS = range(1_000_000, 1_000_900, CHUNK)
+"""Seeds that no mutant is hunted with."""
+
+FORKING = Choice(excess=True)
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_no_oracle_objects_to_what_honest_replicas_do(start: int) -> None:
+    reports = [run(draw(seed)) for seed in range(start, start + CHUNK)]
+
+    assert [(report.plan.seed, str(report.violations[0])) for report in reports if report.violations] == []
+
+
+@pytest.mark.parametrize("line", [*seeds.read()], ids=str)
+def test_a_seed_that_failed_once_fails_no_more(line: seeds.Line) -> None:
+    report = run(draw(line.seed, line.choice))
+
+    assert [str(violation) for violation in report.violations] == []
+
+
+@pytest.mark.parametrize("start", range(0, 60, 20))
+def test_more_traitors_than_are_borne_fork_the_ledger_and_the_evidence_convicts_enough_of_them(start: int) -> None:
+    """Any two quorums share f+1 replicas (§4.2): if honest replicas differ, so many have signed both."""
+    reports = [run(draw(seed, FORKING)) for seed in range(start, start + 20)]
+    forked = [report for report in reports if report.is_forked]
+
+    assert len(forked) >= 5
+    for report in forked:
+        f = (report.plan.n - 1) // 3
+        assert len(report.convicted) >= f + 1, report.plan.seed
+        assert not report.convicted & set(report.plan.honest)
