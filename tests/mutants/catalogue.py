@@ -6,9 +6,18 @@ from bftledger.pbft import status
 from bftledger.pbft.effects import Effect, Halt
 from bftledger.pbft.state import State
 from tests.mutants.mutant import Mutant, breaks
-from tests.mutants.planted import clients, counting, durability, execution, liveness, signatures, view_changes
+from tests.mutants.planted import (
+    clients,
+    counting,
+    durability,
+    evidence,
+    execution,
+    liveness,
+    signatures,
+    view_changes,
+)
 
-MODULES: Final = (counting, signatures, view_changes, durability, liveness, execution, clients)
+MODULES: Final = (counting, signatures, view_changes, durability, liveness, execution, clients, evidence)
 
 MUTANTS: Final = {
     found.name: found for module in MODULES for found in vars(module).values() if isinstance(found, Mutant)

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from bftledger.sim.draw import draw
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.objection import first_objection
 
@@ -49,7 +48,7 @@ def hunt(name: str, seeds: int, rate: int) -> Found:
     for seed in range(seeds):
         if found.seed is not None and seed >= rate:
             break
-        plan = draw(seed, mutant.choice)
+        plan = mutant.campaign.plan(seed)
         with mutant.planted():
             objection = first_objection(plan)
         found.tried += 1
@@ -116,10 +115,10 @@ def _line(found: Found) -> str:
     mutant = MUTANTS[found.name]
     rate = f"{found.caught} of {found.tried}"
     by = ", ".join(f"{oracle} {times}" for oracle, times in found.by.most_common())
-    where = f" with {mutant.choice.traitors[0][0]}" if mutant.choice.traitors else ""
     seed = "NOT CAUGHT" if found.seed is None else f"seed {found.seed}"
     alike = f"; fails without the bug too: {found.alike[:5]}" if found.alike else ""
-    return f"{found.name:34} {mutant.section:14} {seed + where:30} {rate:12} {by}{alike} ({found.seconds:.0f} s)"
+    what = f"{found.name:34} {mutant.section:12} {mutant.campaign_name:32}"
+    return f"{what} {seed:10} {rate:10} {by}{alike} ({found.seconds:.0f} s)"
 
 
 if __name__ == "__main__":

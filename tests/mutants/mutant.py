@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from bftledger.sim.draw import Choice
+from bftledger.sim.staged import Staged
 
 
 class Patch(NamedTuple):
@@ -16,14 +17,14 @@ class Patch(NamedTuple):
 
     owner: Any
     attribute: str
-    instead: Callable[..., Any]
+    instead: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
     """`rule`: what a correct program does, and `section` where that stands. `change`: what this one does instead.
 
-    `choice`: of the campaign that finds it.
+    `campaign`: the one that finds it, and what it is called.
     """
 
     name: str
@@ -31,7 +32,8 @@ class Mutant:
     rule: str
     change: str
     patches: tuple[Patch, ...]
-    choice: Choice
+    campaign: Choice
+    campaign_name: str
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -51,15 +53,19 @@ def breaks(
     *,
     also: tuple[Patch, ...] = (),
     traitor: str | None = None,
+    staged: bool = False,
 ) -> Callable[[Callable[..., Any]], Mutant]:
     """Makes a mutant of what stands in the place of `owner.attribute`: its name is the bug's, its docstring says what
-    it does. `traitor`: the behaviour that the campaign gives one replica; None: whatever the seed gives."""
-    choice = Choice() if traitor is None else Choice(traitors=((traitor, 1),))
+    it does. `traitor`: the behaviour that the campaign gives one replica; None: whatever the seed gives. `staged`: its
+    plans are those of `sim.staged`."""
+    traitors = None if traitor is None else ((traitor, 1),)
+    campaign = Staged(traitors=traitors) if staged else Choice(traitors=traitors)
+    called = f"{'staged' if staged else 'ordinary'}{f' with {traitor}' if traitor else ''}"
 
     def make(instead: Callable[..., Any]) -> Mutant:
         assert instead.__doc__ is not None, "a mutant says what it does"
         name = instead.__name__.replace("_", "-")
         patches = (Patch(owner, attribute, instead), *also)
-        return Mutant(name, section, rule, instead.__doc__, patches, choice)
+        return Mutant(name, section, rule, instead.__doc__, patches, campaign, called)
 
     return make

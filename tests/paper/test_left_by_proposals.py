@@ -35,7 +35,7 @@ def test_the_first_that_came_stay() -> None:
 
 
 def test_what_clients_gave_is_kept_though_a_proposal_brought_it_first() -> None:
-    """§4.4: a backup watches what it "has received"; a client told it, so it must not forget."""
+    """§4.4: "A backup is waiting for a request if it received a valid request and has not executed it"."""
     backup = a_replica(id=3, pool_count=4).having(W.pre_prepare(seq=1, of=["a", "b", "c"]))
     backup.having(Submitted((tx("c"),)), Submitted((tx("c"),)))
     next_view(backup, 1)

@@ -26,7 +26,7 @@ def waiting_primary() -> TestedReplica:
 
 
 def test_the_primary_chooses_only_what_it_has() -> None:
-    """TOCS'02: it selects d for n if, among other things, "the primary has the request with digest d" (A3)."""
+    """TOCS'02: it selects a request for n only if it has it (condition A3), whatever a VIEW-CHANGE proves."""
     primary = a_replica(id=1).having(BURIED)
     effects = primary.take(W.view_change(2, view=5))
 

@@ -13,6 +13,7 @@ from bftledger.adversary.behaviours import (
     noise,
     primary,
     silence,
+    slander,
     transfer,
     true_certificates,
     view_change,
@@ -32,6 +33,7 @@ MODULES: Final = (
     new_view,
     transfer,
     clients,
+    slander,
     noise,
 )
 MAX_CHOSEN: Final = 4

@@ -3,11 +3,12 @@
 A broken one is a defect of this program, never the fault of a peer: hence assertions.
 """
 
+from collections.abc import Mapping
 from operator import lt
 from typing import NamedTuple
 
 from bftledger.base.ids import ReplicaId, Seq, View
-from bftledger.pbft.messages import PreparedCertificate
+from bftledger.pbft.messages import Commit, Prepare, PreparedCertificate
 from bftledger.pbft.pool import CLIENTS, Pool
 from bftledger.pbft.settings import MAX_WINDOW
 from bftledger.pbft.state import Slot, State
@@ -139,7 +140,7 @@ def _check_slot(state: State, slot: Slot) -> None:
     for i, commit in slot.commits.items():
         assert (commit.replica, commit.view) == (i, view), "commits fit"
     if slot.prepared:
-        assert state.is_prepared(slot), "prepared: a quorum with the primary said so"
+        assert _matching(slot, slot.prepares) >= group.quorum - 1, "prepared: a quorum with the primary said so"
         assert me in slot.commits, "who is prepared has sent its COMMIT"
         assert slot.certificate is not None, "who is prepared can prove it"
         assert slot.certificate.pre_prepare.view == view, "the certificate is of the highest view"
@@ -148,7 +149,8 @@ def _check_slot(state: State, slot: Slot) -> None:
         assert pre_prepare is not None, "a COMMIT implies a pre-prepare"
         assert slot.commits[me].digest == pre_prepare.digest, "own PREPARE and COMMIT agree"
     if slot.committed:
-        assert state.is_committed_local(slot), "committed-local implies prepared and a quorum of COMMITs"
+        assert slot.prepared, "committed-local implies prepared"
+        assert _matching(slot, slot.commits) >= group.quorum, "committed-local implies a quorum of COMMITs"
     if slot.certificate is not None:
         _check_certificate(state, slot, slot.certificate)
     assert len(slot.proposals) <= group.n, "remembered proposals are bounded"
@@ -157,6 +159,13 @@ def _check_slot(state: State, slot: Slot) -> None:
         assert own.block_hash == slot.block_hash, "a CHECKPOINT names the block that was made"
     assert slot.seq <= state.executed or slot.block_hash is None, "no block before its execution"
     assert slot.seq <= state.low + settings.window, "h < n ≤ H"
+
+
+def _matching(slot: Slot, votes: Mapping[ReplicaId, Prepare | Commit]) -> int:
+    """How many votes are for what was accepted: counted here, not asked of the predicates that are judged."""
+    assert slot.pre_prepare is not None, "only what was accepted is prepared"
+    digest = slot.pre_prepare.digest
+    return [vote.digest for vote in votes.values()].count(digest)
 
 
 def _check_certificate(state: State, slot: Slot, certificate: PreparedCertificate) -> None:

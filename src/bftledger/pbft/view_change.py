@@ -118,8 +118,8 @@ def make_new_view(state: State) -> NewView | None:
     """§4.4: "When the primary p of view v+1 receives 2f valid view-change messages for view v+1 from other replicas, it
     multicasts a ⟨NEW-VIEW, v+1, V, O⟩σₚ message".
 
-    V are such as name only what the primary can hand to the others: in TOCS'02 it chooses d for n if it "has the
-    request with digest d" (condition A3). Correct senders have what their certificates name, and are a quorum.
+    V are such as name only what the primary can hand to the others: in TOCS'02 it selects a request only if it has it
+    (condition A3). Correct senders have what their certificates name, and are a quorum.
     """
     if not state.is_awaited:
         return None

@@ -3,14 +3,15 @@
 from collections.abc import Iterable
 
 from bftledger.apps.machine import Result as LedgerResult
-from bftledger.base.ids import Digest
+from bftledger.base.ids import Digest, Millis
 from bftledger.base.transaction import decode
 from bftledger.check.durability import Acknowledgement, Held
+from bftledger.check.expiry import Expired
 from bftledger.check.history import CAS, GET, PUT, Dropped, Operation, Read, Result, ledger_operation, result_of
 from bftledger.ledger.block import Block
 from bftledger.ledger.outcome import State
 from bftledger.sim.client import Call
-from bftledger.sim.host import Disk
+from bftledger.sim.host import START_MS, Disk
 
 
 def operations(calls: Iterable[Call]) -> list[Operation]:
@@ -51,6 +52,19 @@ def _result(call: Call) -> Result | None:
         return Dropped()
     assert outcome.receipt is not None, "what is in the ledger has a receipt"
     return result_of(call.kind, outcome.receipt.result)
+
+
+def expirations(calls: Iterable[Call]) -> list[Expired]:
+    """What clients were told to have expired."""
+    return [
+        Expired(
+            name=f"{call.kind} {call.key.decode()} of client {call.client}",
+            expires=call.transaction.expires,
+            told=Millis(START_MS + call.returned // 1_000),
+        )
+        for call in calls
+        if call.transaction and call.returned is not None and call.outcome and call.outcome.state is State.EXPIRED
+    ]
 
 
 def acknowledgements(calls: Iterable[Call]) -> list[Acknowledgement]:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
-from bftledger.check import agreement, bounds, durability, integrity, linearizability, progress, witness
+from bftledger.check import agreement, bounds, durability, expiry, integrity, linearizability, progress, witness
 from bftledger.check.durability import Held
 from bftledger.check.promises import Promises
 from bftledger.check.violation import Violation, Who
@@ -16,9 +16,9 @@ from bftledger.pbft import invariants
 from bftledger.pbft.evidence import verify_evidence
 from bftledger.pbft.messages import Message
 from bftledger.sim.client import Call
-from bftledger.sim.history import acknowledgements, ledger_of, ledger_operations, operations
+from bftledger.sim.history import acknowledgements, expirations, ledger_of, ledger_operations, operations
 from bftledger.sim.host import Host
-from bftledger.sim.plan import Plan
+from bftledger.sim.plan import Jump, Plan
 from bftledger.sim.recording import Kind, Observer
 from bftledger.sim.world import Watch, World
 
@@ -27,6 +27,9 @@ _NO_ROOT: Final = Digest(b"")
 
 COMPARISONS: Final = 5
 """After a fork there are so many status intervals of idle replicas for them to find out who is guilty."""
+
+AHEAD_MS: Final = 1_000
+"""Blocks are at least 1 ms apart: many of them in a row may be so far ahead of all clocks together."""
 
 MEASURED: Final = 8
 """What may grow is measured after one of so many rounds: it does not come and go."""
@@ -261,7 +264,14 @@ def _judge_ledger(world: World) -> list[Violation]:
     found += acknowledged.violations(ledgers)
     blocks = [rows.block for rows in longest.disk.rows()]
     found += integrity.check_chain(longest.id, blocks, genesis, world.machine, world.keys.verifier)
+    found += expiry.check_expired(expirations(calls), ahead=_clocks_ahead_ms(world.plan))
     history = operations(calls)
     found += linearizability.check_history(history)
     found += witness.check_witness(history, ledger_operations(longest.disk, genesis.genesis_hash))
     return found
+
+
+def _clocks_ahead_ms(plan: Plan) -> int:
+    """By so much the time of a block may be ahead at most: the fastest clock of a run, and what that lets pass."""
+    jumps = sum(max(0, fault.by_ms) for fault in plan.faults if isinstance(fault, Jump))
+    return max(0, *plan.skew_ms) + jumps + plan.settings.clock_skew_ms + AHEAD_MS

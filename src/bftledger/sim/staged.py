@@ -9,7 +9,7 @@ who hear one another in the next view, and clients come in each. Traitors, crash
 from dataclasses import dataclass, replace
 from random import Random
 
-from bftledger.base.ids import ReplicaId
+from bftledger.base.ids import Millis, ReplicaId
 from bftledger.sim.draw import Choice
 from bftledger.sim.plan import Fault, Plan, Storm
 from bftledger.sim.twins import sampled
@@ -53,6 +53,7 @@ def staged(plan: Plan, chance: Random) -> Plan:
             clients=stages.work.clients,
             operations=stages.work.operations,
             burst=chance.choice((1, 2, 4)),
+            lifetime_ms=Millis(chance.choice((60_000, 60_000, 300))),
             patience_ms=stages.work.patience_ms,
             spread_ms=stages.work.spread_ms,
         ),

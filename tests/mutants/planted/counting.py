@@ -11,13 +11,13 @@ from bftledger.pbft.state import Slot, State
 from tests.mutants.mutant import breaks
 
 
-@breaks("§4", "any two quorums share a correct replica", Group, "quorum")
+@breaks("§4", "any two quorums share a correct replica", Group, "quorum", staged=True)
 def quorum_too_small(group: Group) -> int:
     """Everywhere, one fewer is enough."""
     return (group.n + group.f) // 2
 
 
-@breaks("§4.2", "prepared needs 2f matching PREPAREs", State, "is_prepared")
+@breaks("§4.2", "prepared needs 2f matching PREPAREs", State, "is_prepared", staged=True)
 def prepared_one_short(state: State, slot: Slot) -> bool:
     """2f-1 are enough."""
     if slot.pre_prepare is None:
@@ -26,7 +26,7 @@ def prepared_one_short(state: State, slot: Slot) -> bool:
     return sum(vote.digest == digest for vote in slot.prepares.values()) >= state.group.quorum - 2
 
 
-@breaks("§4.2", "PREPAREs must match the pre-prepare", State, "is_prepared")
+@breaks("§4.2", "PREPAREs must match the pre-prepare", State, "is_prepared", staged=True)
 def prepared_by_any_digest(state: State, slot: Slot) -> bool:
     """All PREPAREs for the sequence number count."""
     return slot.pre_prepare is not None and len(slot.prepares) >= state.group.quorum - 1
@@ -41,7 +41,7 @@ def primary_prepares(state: State, message: Prepare) -> Ignored | None:
     return Ignored.DUPLICATE if slot and message.replica in slot.prepares else None
 
 
-@breaks("§4.2", "committed-local needs 2f+1 matching COMMITs", State, "is_committed_local")
+@breaks("§4.2", "committed-local needs 2f+1 matching COMMITs", State, "is_committed_local", staged=True)
 def committed_one_short(state: State, slot: Slot) -> bool:
     """2f are enough."""
     if slot.pre_prepare is None or not slot.prepared:
@@ -50,13 +50,13 @@ def committed_one_short(state: State, slot: Slot) -> bool:
     return sum(vote.digest == digest for vote in slot.commits.values()) >= state.group.quorum - 1
 
 
-@breaks("§4.2", "COMMITs must match the pre-prepare", State, "is_committed_local")
+@breaks("§4.2", "COMMITs must match the pre-prepare", State, "is_committed_local", staged=True)
 def committed_by_any_digest(state: State, slot: Slot) -> bool:
     """All COMMITs for the sequence number count."""
     return slot.pre_prepare is not None and slot.prepared and len(slot.commits) >= state.group.quorum
 
 
-@breaks("§4.2", "votes count in their own view", normal, "vote_refusal")
+@breaks("§4.2", "votes count in their own view", normal, "vote_refusal", staged=True)
 def votes_of_any_view(state: State, message: PrePrepare | Vote) -> Ignored | None:
     """A vote's view is not looked at."""
     if message.seq <= state.low:
@@ -64,7 +64,7 @@ def votes_of_any_view(state: State, message: PrePrepare | Vote) -> Ignored | Non
     return Ignored.ABOVE_WATERMARK if message.seq > state.high else None
 
 
-@breaks("§4.2", "h < n ≤ H", normal, "vote_refusal")
+@breaks("§4.2", "h < n ≤ H", normal, "vote_refusal", staged=True)
 def high_watermark_unchecked(state: State, message: PrePrepare | Vote) -> Ignored | None:
     """Sequence numbers may be as far ahead as anyone likes."""
     if message.view != state.view:
@@ -72,7 +72,7 @@ def high_watermark_unchecked(state: State, message: PrePrepare | Vote) -> Ignore
     return Ignored.BELOW_WATERMARK if message.seq <= state.low else None
 
 
-@breaks("§4.2", "h < n ≤ H", normal, "vote_refusal")
+@breaks("§4.2", "h < n ≤ H", normal, "vote_refusal", staged=True)
 def low_watermark_unchecked(state: State, message: PrePrepare | Vote) -> Ignored | None:
     """What is settled may be voted on again."""
     if message.view != state.view:
@@ -80,7 +80,7 @@ def low_watermark_unchecked(state: State, message: PrePrepare | Vote) -> Ignored
     return Ignored.ABOVE_WATERMARK if message.seq > state.high else None
 
 
-@breaks("§4.2", "a backup accepts one pre-prepare for each (v, n)", normal, "is_conflict")
+@breaks("§4.2", "a backup accepts one pre-prepare for each (v, n)", normal, "is_conflict", staged=True)
 def second_proposal_accepted(state: State, message: PrePrepare) -> bool:
     """A later one takes the place of the first, and gets a PREPARE of its own."""
     return False

@@ -51,7 +51,7 @@ def prepared_certificate_not_kept(state: State, slot: Slot) -> list[Effect]:
     return [e for e in effects if not (isinstance(e, Persist) and isinstance(e.record, PreparedCertificate))]
 
 
-@breaks("§4.3", "the log is discarded when a checkpoint is stable", checkpoint, "on_executed")
+@breaks("§4.3", "the log is discarded when a checkpoint is stable", checkpoint, "on_executed", staged=True)
 def discarded_when_executed(state: State, seq: Seq, block_hash: Digest) -> list[Effect]:
     """What was promised about a number is forgotten on disk as soon as its block is executed."""
     return [*_on_executed(state, seq, block_hash), Discard(seq)]
@@ -61,24 +61,24 @@ def _recover_without(state: State, records: Iterable[wire.Record], forgotten: An
     _recover(state, [record for record in records if not isinstance(record, forgotten)], **where)
 
 
-@breaks("§4.2", KEPT_VOTES, recovery, "_recover_log")
+@breaks("§4.2", KEPT_VOTES, recovery, "_recover_log", staged=True)
 def votes_forgotten(state: State, records: list[wire.Record]) -> None:
     """It knows its view, and nothing of its log."""
 
 
-@breaks("§4.4", KEPT_VOTES, recovery, "recover")
+@breaks("§4.4", KEPT_VOTES, recovery, "recover", staged=True)
 def view_forgotten(state: State, records: Iterable[wire.Record], **where: Any) -> None:
     """It begins in view 0 again."""
     _recover_without(state, records, ViewChange | NewView, **where)
 
 
-@breaks("§4.4", "what is prepared is known after a restart", recovery, "recover")
+@breaks("§4.4", "what is prepared is known after a restart", recovery, "recover", staged=True)
 def prepared_certificates_forgotten(state: State, records: Iterable[wire.Record], **where: Any) -> None:
     """Prepared certificates are not read again."""
     _recover_without(state, records, PreparedCertificate, **where)
 
 
-@breaks("§4.2", "a primary assigns each number once in a view", recovery, "recover")
+@breaks("§4.2", "a primary assigns each number once in a view", recovery, "recover", staged=True)
 def next_number_forgotten(state: State, records: Iterable[wire.Record], **where: Any) -> None:
     """After a restart it goes on with the first number that is not executed."""
     _recover(state, records, **where)

@@ -26,7 +26,7 @@ _replica_refusal = Replica._refusal
 # ── transactions ──
 
 
-@breaks("§4.2", "a request is executed once", Executor, "_select")
+@breaks("§4.2", "a request is executed once", Executor, "_select", traitor="replay-requests")
 def duplicate_executed(
     executor: Executor, transactions: Sequence[Transaction], time: Millis
 ) -> tuple[list[Transaction], dict[TxId, Dropped]]:
@@ -35,21 +35,21 @@ def duplicate_executed(
     return [tx for tx, refusal in refusals if not refusal], {tx.id: refusal[0] for tx, refusal in refusals if refusal}
 
 
-@breaks("§4.1", "what a client was told to have expired has no effect", Executor, "_refusal")
+@breaks("§4.1", "what a client was told to have expired has no effect", Executor, "_refusal", staged=True)
 def expired_executed(executor: Executor, transaction: Transaction, time: Millis) -> tuple[Dropped, str] | None:
     """It is executed all the same."""
     refusal = _refusal(executor, transaction, time)
     return None if refusal and refusal[0] is Dropped.EXPIRED else refusal
 
 
-@breaks("§4.1", "what has expired is decided by the block's time", Engine, "_execute")
+@breaks("§4.1", "what has expired is decided by the block's time", Engine, "_execute", staged=True)
 def expired_by_own_clock(core: Engine, seq: Seq, proposal: Proposal, now: Millis) -> Event:
     """Each replica looks at its own clock."""
     kept = tuple(tx for tx in proposal.transactions if tx.expires >= now)
     return _execute(core, seq, wire.make_proposal(proposal.time, kept), now)
 
 
-@breaks("§4.2", "pools are bounded", Pool, "admit_relayed", traitor="relay-junk")
+@breaks("§4.2", "pools are bounded", Pool, "admit_relayed", traitor="relay-junk:good")
 def relays_unbounded(pool: Pool, transaction: Transaction, by: ReplicaId) -> Ignored | None:
     """Whatever a replica passes on is kept."""
     if transaction.id in pool:
@@ -68,7 +68,7 @@ def time_by_own_clock(core: Engine, seq: Seq, proposal: Proposal, now: Millis) -
     return _execute(core, seq, wire.make_proposal(now, proposal.transactions), now)
 
 
-@breaks("§4.6", "a backup compares a proposal's time with its clock", normal, "is_timely", traitor="bad-time")
+@breaks("§4.6", "a backup compares a proposal's time with its clock", normal, "is_timely", traitor="bad-time:future")
 def time_unchecked(state: State, proposal: Proposal, now: Millis) -> bool:
     """It takes any."""
     return True

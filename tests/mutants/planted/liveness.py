@@ -11,7 +11,7 @@ _on_tick = status.on_tick
 _on_status = status.on_status
 
 
-@breaks("TOCS'02 §5.2", "a replica says periodically what it has", status, "on_tick")
+@breaks("TOCS'02 §5.2", "a replica says periodically what it has", status, "on_tick", staged=True)
 def status_never_sent(state: State) -> list[Effect]:
     """It says so to nobody."""
     return [e for e in _on_tick(state) if not (isinstance(e, Broadcast) and isinstance(e.message, Status))]
@@ -21,13 +21,13 @@ def _answer_without(state: State, peer: Status, kind: type[Message]) -> list[Eff
     return [e for e in _on_status(state, peer) if not (isinstance(e, Send) and isinstance(e.message, kind))]
 
 
-@breaks("§4.5.2", "VIEW-CHANGE is sent again until it is answered", status, "on_status")
+@breaks("§4.5.2", "VIEW-CHANGE is sent again until it is answered", status, "on_status", staged=True)
 def view_change_not_sent_again(state: State, peer: Status) -> list[Effect]:
     """It is sent once."""
     return _answer_without(state, peer, ViewChange)
 
 
-@breaks("§4.5.2", "NEW-VIEW is sent again to whoever lacks it", status, "on_status")
+@breaks("§4.5.2", "NEW-VIEW is sent again to whoever lacks it", status, "on_status", staged=True)
 def new_view_not_sent_again(state: State, peer: Status) -> list[Effect]:
     """It is sent once."""
     return _answer_without(state, peer, NewView)
@@ -39,7 +39,7 @@ def certificate_not_sent_again(state: State, peer: Status) -> list[Effect]:
     return _answer_without(state, peer, Stable)
 
 
-@breaks("TOCS'02 §5.2", "CHECKPOINTs are sent again to whoever lacks them", status, "on_status")
+@breaks("TOCS'02 §5.2", "CHECKPOINTs are sent again to whoever lacks them", status, "on_status", staged=True)
 def checkpoint_not_sent_again(state: State, peer: Status) -> list[Effect]:
     """They are sent once."""
     return _answer_without(state, peer, Checkpoint)
@@ -61,7 +61,7 @@ def primary_never_suspected(state: State, now: Millis) -> bool:
     return False
 
 
-@breaks("§4.4", "the timer follows the oldest request", suspicion, "on_work", traitor="censor")
+@breaks("§4.4", "the timer follows the oldest request", suspicion, "on_work", traitor="censor", staged=True)
 def timer_reset_by_any_progress(state: State, done: int) -> None:
     """Whatever is ordered excuses the primary from all else."""
     state.work += done
@@ -69,31 +69,27 @@ def timer_reset_by_any_progress(state: State, done: int) -> None:
     state.watched = None
 
 
-@breaks("§4.5.2", "who awaits a NEW-VIEW with 2f others starts a timer", view_change, "await_new_view")
+@breaks("§4.5.2", "who awaits a NEW-VIEW with 2f others starts a timer", view_change, "await_new_view", staged=True)
 def new_view_awaited_for_ever(state: State) -> list[Effect]:
     """It waits for as long as it takes."""
     return []
 
 
-@breaks("§4.5.2", "time-outs double with each view that fails", State, "suspicion_timeout")
-def timeouts_not_doubled(state: State) -> Millis:
-    """They stay as they are."""
-    return state.settings.request_timeout_ms
-
-
-@breaks("§4.5.2", "time-outs double with each view that fails, up to a cap", State, "suspicion_timeout")
+@breaks("§4.5.2", "time-outs double with each view that fails, up to a cap", State, "suspicion_timeout", staged=True)
 def timeouts_not_capped(state: State) -> Millis:
     """They double for ever, and never come down."""
     return Millis(state.settings.request_timeout_ms << min(state.view, 32))
 
 
-@breaks("§4.5.2", "views change only when a quorum may follow", State, "alone")
+@breaks("§4.5.2", "views change only when a quorum may follow", State, "alone", staged=True)
 def accuses_when_alone(state: State) -> bool:
     """Who is cut off accuses the primary."""
     return False
 
 
-@breaks("TOCS'02 §5.2", "who gets no answer asks another", transfer, "fetch_blocks", traitor="withhold-blocks")
+@breaks(
+    "TOCS'02 §5.2", "who gets no answer asks another", transfer, "fetch_blocks", traitor="withhold-blocks", staged=True
+)
 def one_peer_asked(state: State) -> list[Effect]:
     """A replica that lags asks the same peer again and again."""
     assert state.stable is not None

@@ -1,18 +1,20 @@
 """Bugs in what is believed: the door, its signatures, and the certificates behind it (OSDI'99 §4.2 to §4.4)."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 from bftledger.base import cbor
 from bftledger.base.crypto import tagged_hash
 from bftledger.base.errors import BadProof
 from bftledger.base.group import Group
-from bftledger.base.ids import Digest, ReplicaId
+from bftledger.base.ids import Digest, ReplicaId, Signature
 from bftledger.base.transaction import Transaction
-from bftledger.engine.engine import Engine
 from bftledger.pbft import authenticate, certificates, transfer, wire
 from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.certificates import Check
 from bftledger.pbft.effects import Ignored
+from bftledger.pbft.fields import VOTES, Kind, Reading
 from bftledger.pbft.messages import (
     Checkpoint,
     CheckpointCertificate,
@@ -23,21 +25,15 @@ from bftledger.pbft.messages import (
     PreparedCertificate,
     PrePrepare,
     Proposed,
-    ViewChange,
 )
 from bftledger.pbft.state import State
 from bftledger.pbft.wire import Sealed
 from tests.mutants.mutant import Patch, breaks
 
 _vouch = Authenticator._vouch
-_is_wanted = Engine._is_wanted
 _digest_of_frame = Sealed.signing_digest
 _digest_of_message = wire.signing_digest
 _prepared_checks = certificates.prepared_certificate_checks
-
-
-def _is_wanted_from_anyone(engine: Engine, replica: ReplicaId, message: Message) -> bool:
-    return _is_wanted(engine, message.replica if isinstance(message, Commit) else replica, message)
 
 
 @breaks(
@@ -45,26 +41,19 @@ def _is_wanted_from_anyone(engine: Engine, replica: ReplicaId, message: Message)
     "a COMMIT is signed by the replica that it names",
     Authenticator,
     "_vouch",
-    also=(Patch(Engine, "_is_wanted", _is_wanted_from_anyone),),
-    traitor="impersonate",
+    traitor="slander",
 )
 def commit_unsigned(door: Authenticator, message: Message, digest: Callable[[], Digest]) -> None:
-    """A COMMIT is taken for its author's, whoever hands it over and whatever signature it bears."""
+    """A COMMIT is taken for that of the replica that it names, whatever its signature."""
     if not isinstance(message, Commit):
         _vouch(door, message, digest)
 
 
-@breaks("§4.3", "a CHECKPOINT is signed by its sender", Authenticator, "_vouch", traitor="garbage")
+@breaks("§4.3", "a CHECKPOINT is signed by its sender", Authenticator, "_vouch", traitor="garbage", staged=True)
 def checkpoint_unsigned(door: Authenticator, message: Message, digest: Callable[[], Digest]) -> None:
     """The signature of a CHECKPOINT is not checked when it comes; certificates are made of what came."""
     if not isinstance(message, Checkpoint):
         _vouch(door, message, digest)
-
-
-@breaks("§4.2", "whoever hands over a message has signed it", Engine, "_is_wanted", traitor="echo")
-def sender_unchecked(engine: Engine, replica: ReplicaId, message: Message) -> bool:
-    """A message counts whoever brings it, and whenever."""
-    return _is_wanted(engine, message.replica, message)
 
 
 @breaks("§4.2", "clients sign their requests", Authenticator, "_transaction_checks")
@@ -78,7 +67,14 @@ def proposal_unchecked(sealed: Sealed) -> None:
     """Whatever proposal comes with a pre-prepare is taken for the one that was signed."""
 
 
-@breaks("§4.4", "a fetched proposal has the digest that was asked for", transfer, "proposed_refusal")
+@breaks(
+    "§4.4",
+    "a fetched proposal has the digest that was asked for",
+    transfer,
+    "proposed_refusal",
+    traitor="wrong-proposals",
+    staged=True,
+)
 def fetched_proposal_unchecked(state: State, message: Proposed) -> Ignored | None:
     """The first answer is taken."""
     slot = state.slots.get(message.seq)
@@ -109,7 +105,7 @@ def _sealed_without_view(sealed: Sealed) -> Digest:
     wire,
     "signing_digest",
     also=(Patch(Sealed, "signing_digest", _sealed_without_view),),
-    traitor="pass-off",
+    traitor="slander",
 )
 def view_not_signed(message: Message, genesis_hash: Digest) -> Digest:
     """Votes are signed without their view, so those of one view pass for those of another."""
@@ -130,7 +126,7 @@ def _sealed_without_seq(sealed: Sealed) -> Digest:
     wire,
     "signing_digest",
     also=(Patch(Sealed, "signing_digest", _sealed_without_seq),),
-    traitor="pass-off",
+    traitor="slander",
 )
 def number_not_signed(message: Message, genesis_hash: Digest) -> Digest:
     """Votes are signed without their sequence number, so those for one pass for those for another."""
@@ -163,6 +159,7 @@ def _sealed_alike(sealed: Sealed) -> Digest:
     wire,
     "signing_digest",
     also=(Patch(Sealed, "signing_digest", _sealed_alike),),
+    traitor="slander",
 )
 def prepare_and_commit_signed_alike(message: Message, genesis_hash: Digest) -> Digest:
     """One signature is good for both."""
@@ -172,8 +169,22 @@ def prepare_and_commit_signed_alike(message: Message, genesis_hash: Digest) -> D
 # ── certificates ──
 
 
+def _unpack_votes(value: list[Any], _: Reading) -> tuple[tuple[ReplicaId, Signature], ...]:
+    return tuple((ReplicaId(replica), Signature(signature)) for replica, signature in value)
+
+
+def _with_any_votes(kind: Kind) -> Kind:
+    votes = replace(VOTES, unpack=_unpack_votes)
+    return replace(kind, fields={name: votes if of is VOTES else of for name, of in kind.fields.items()})
+
+
 @breaks(
-    "§4.2", "the signers of a certificate are distinct", certificates, "_require_quorum", traitor="pad-certificates"
+    "§4.2",
+    "the signers of a certificate are distinct",
+    certificates,
+    "_require_quorum",
+    also=(Patch(wire, "_KINDS", {of: _with_any_votes(kind) for of, kind in wire._KINDS.items()}),),
+    traitor="pad-certificates",
 )
 def duplicate_signers_counted(signers: list[ReplicaId], group: Group, size: int) -> None:
     """One replica may sign a certificate as often as it takes."""
@@ -183,14 +194,14 @@ def duplicate_signers_counted(signers: list[ReplicaId], group: Group, size: int)
         raise BadProof("the signature of a stranger")
 
 
-@breaks("§4.2", "the signers of a certificate are members", certificates, "_require_quorum", traitor="pad-certificates")
-def strangers_counted(signers: list[ReplicaId], group: Group, size: int) -> None:
-    """Who is no member of the group may sign."""
-    if len(set(signers)) != size or signers != sorted(signers):
-        raise BadProof("not distinct signers in ascending order")
-
-
-@breaks("§4.4", "P holds prepared certificates, signed by who they name", certificates, "prepared_certificate_checks")
+@breaks(
+    "§4.4",
+    "P holds prepared certificates, signed by who they name",
+    certificates,
+    "prepared_certificate_checks",
+    traitor="forge-certificates",
+    staged=True,
+)
 def prepared_certificate_unsigned(certificate: PreparedCertificate, group: Group) -> Iterator[Check]:
     """A VIEW-CHANGE's prepared certificates must look right, and that is all."""
     list(_prepared_checks(certificate, group))
@@ -214,27 +225,14 @@ def checkpoint_certificate_unsigned(certificate: CheckpointCertificate, group: G
     return _looks_right(certificate, group)
 
 
-def _certified(message: ViewChange, group: Group) -> Iterator[Check]:
-    if message.stable is not None:
-        yield from certificates.checkpoint_certificate_checks(message.stable, group)
-    for certificate in message.prepared:
-        yield from _prepared_checks(certificate, group)
-
-
 @breaks(
     "§4.4",
-    "P is of earlier views, in order, between the watermarks",
-    certificates,
-    "view_change_checks",
-    also=(Patch(authenticate, "view_change_checks", _certified),),
-    traitor="invalid-prepared",
+    "V is 2f+1 view changes for the new view",
+    authenticate,
+    "new_view_checks",
+    traitor="wrong-new-view",
+    staged=True,
 )
-def prepared_certificates_anywhere(message: ViewChange, group: Group) -> Iterator[Check]:
-    """Prepared certificates may be of any view and number, and more than one for a number."""
-    return _certified(message, group)
-
-
-@breaks("§4.4", "V is 2f+1 view changes for the new view", authenticate, "new_view_checks", traitor="wrong-new-view")
 def new_view_without_quorum(message: NewView, group: Group) -> Iterator[Check]:
     """A NEW-VIEW may rest on fewer view changes, and on those for other views."""
     if message.replica != group.primary(message.view):
@@ -243,7 +241,9 @@ def new_view_without_quorum(message: NewView, group: Group) -> Iterator[Check]:
         yield from certificates.view_change_checks(change, group)
 
 
-@breaks("§4.4", "a NEW-VIEW is its view's primary's", authenticate, "new_view_checks", traitor="early-new-view")
+@breaks(
+    "§4.4", "a NEW-VIEW is its view's primary's", authenticate, "new_view_checks", traitor="early-new-view", staged=True
+)
 def anyone_begins_views(message: NewView, group: Group) -> Iterator[Check]:
     """Whoever has 2f+1 view changes may send it."""
     certificates._require_quorum([change.replica for change in message.view_changes], group, group.quorum)

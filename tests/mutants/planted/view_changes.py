@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from bftledger.base.ids import Digest, Seq, View
-from bftledger.pbft import normal, replica, transfer, view_change, wire
-from bftledger.pbft.effects import Broadcast, Deliver, Effect, Ignored
+from bftledger.pbft import normal, transfer, view_change, wire
+from bftledger.pbft.effects import Deliver, Effect, Ignored
 from bftledger.pbft.messages import (
     CheckpointCertificate,
     NewView,
@@ -25,7 +25,7 @@ Decided = tuple[CheckpointCertificate | None, list[tuple[Seq, Digest]]]
 _NULL = wire.NULL_PROPOSAL.digest
 
 
-@breaks("§4.4", "VIEW-CHANGE carries what is prepared", view_change, "start")
+@breaks("§4.4", "VIEW-CHANGE carries what is prepared", view_change, "start", staged=True)
 def prepared_certificates_dropped(state: State, view: View) -> list[Effect]:
     """It says that nothing is."""
     certificates = {seq: slot.certificate for seq, slot in state.slots.items()}
@@ -37,7 +37,7 @@ def prepared_certificates_dropped(state: State, view: View) -> list[Effect]:
     return effects
 
 
-@breaks("§4.4", "VIEW-CHANGE carries the certificate of the highest view", normal, "prepared_certificate")
+@breaks("§4.4", "VIEW-CHANGE carries the certificate of the highest view", normal, "prepared_certificate", staged=True)
 def first_certificate_kept(state: State, slot: Slot) -> PreparedCertificate:
     """It carries the first that was made."""
     return slot.certificate or _prepared_certificate(state, slot)
@@ -64,7 +64,14 @@ def _latest(changes: Changes) -> CheckpointCertificate | None:
     return max((change.stable for change in changes if change.stable), key=lambda c: c.seq, default=None)
 
 
-@breaks("§4.4", "O has the digest of the certificate with the highest view", view_change, "re_proposals")
+@breaks(
+    "§4.4",
+    "O has the digest of the certificate with the highest view",
+    view_change,
+    "re_proposals",
+    traitor="bury-prepared",
+    staged=True,
+)
 def highest_view_not_chosen(changes: Changes) -> Decided:
     """It has that of the lowest."""
     stable = _latest(changes)
@@ -72,25 +79,7 @@ def highest_view_not_chosen(changes: Changes) -> Decided:
     return stable, _filled(min_s, _chosen(changes, min_s, -1))
 
 
-@breaks("§4.4", "O has the digest of the certificate with the highest view", view_change, "re_proposals")
-def first_in_v_chosen(changes: Changes) -> Decided:
-    """It has that of the first in V."""
-    stable = _latest(changes)
-    min_s = stable.seq if stable else 0
-    return stable, _filled(min_s, _chosen(changes, min_s, 0))
-
-
-@breaks("§4.4", "min-s is the latest stable checkpoint in V", view_change, "re_proposals")
-def earliest_checkpoint_chosen(changes: Changes) -> Decided:
-    """It is the earliest: what others have settled and forgotten becomes null requests for who lags."""
-    stable = min((change.stable for change in changes if change.stable), key=lambda c: c.seq, default=None)
-    if any(change.stable is None for change in changes):
-        stable = None
-    min_s = stable.seq if stable else 0
-    return _latest(changes), _filled(min_s, _chosen(changes, min_s, 1))
-
-
-@breaks("§4.4", "gaps are filled with null requests", view_change, "re_proposals")
+@breaks("§4.4", "gaps are filled with null requests", view_change, "re_proposals", staged=True)
 def gaps_left(changes: Changes) -> Decided:
     """Only what is prepared is proposed again."""
     stable = _latest(changes)
@@ -98,7 +87,7 @@ def gaps_left(changes: Changes) -> Decided:
     return stable, [(seq, chosen.digest) for seq, chosen in sorted(_chosen(changes, min_s, 1).items())]
 
 
-@breaks("§4.4", "what was prepared is proposed again", view_change, "re_proposals")
+@breaks("§4.4", "what was prepared is proposed again", view_change, "re_proposals", staged=True)
 def everything_nulled(changes: Changes) -> Decided:
     """Every number up to max-s becomes a null request."""
     stable = _latest(changes)
@@ -106,7 +95,7 @@ def everything_nulled(changes: Changes) -> Decided:
     return stable, [(seq, _NULL) for seq, _ in _filled(min_s, _chosen(changes, min_s, 1))]
 
 
-@breaks("§4.4", "the null request is the same for all", normal, "deliver")
+@breaks("§4.4", "the null request is the same for all", normal, "deliver", traitor="gaps", staged=True)
 def null_request_differs(state: State) -> list[Effect]:
     """Each replica gives it the time of the request that has waited longest there."""
     effects = _deliver(state)
@@ -119,57 +108,64 @@ def null_request_differs(state: State) -> list[Effect]:
     ]
 
 
-@breaks("§4.4", "a backup computes O for itself", view_change, "follows", traitor="wrong-new-view")
+@breaks("§4.4", "a backup computes O for itself", view_change, "follows", traitor="wrong-new-view", staged=True)
 def new_view_not_recomputed(message: NewView) -> bool:
     """It takes what the new primary says."""
     return True
 
 
-@breaks("§4.4", "views only grow", view_change, "new_view_refusal", traitor="stale-new-view")
+@breaks("§4.4", "views only grow", view_change, "new_view_refusal", traitor="stale-new-view", staged=True)
 def old_new_view_accepted(state: State, message: NewView) -> Ignored | None:
     """The NEW-VIEW of a view that is over begins it again."""
     return Ignored.OWN if message.replica == state.me else None
 
 
-@breaks("§4.4", "V is 2f+1 view changes for the new view", view_change, "changes_for_view", traitor="spam-views")
+@breaks(
+    "§4.4",
+    "V is 2f+1 view changes for the new view",
+    view_change,
+    "changes_for_view",
+    traitor="spam-views",
+    staged=True,
+)
 def later_view_changes_counted(state: State) -> list[ViewChange]:
     """The new primary counts those for later views too."""
     return [change for _, change in sorted(state.view_changes.items()) if change.view >= state.view]
 
 
-@breaks("§4.5.2", "f+1 replicas in later views pull one along", view_change, "view_to_join")
+@breaks("§4.5.2", "f+1 replicas in later views pull one along", view_change, "view_to_join", staged=True)
 def nobody_joins(state: State) -> View | None:
     """A replica changes views only when its own timer runs out."""
     return None
 
 
-@breaks("§4.5.2", "f+1 replicas in later views pull one along", view_change, "view_to_join", traitor="spam-views")
+@breaks(
+    "§4.5.2",
+    "f+1 replicas in later views pull one along",
+    view_change,
+    "view_to_join",
+    traitor="spam-views",
+    staged=True,
+)
 def one_is_followed(state: State) -> View | None:
     """One is enough."""
     later = [change.view for i, change in state.view_changes.items() if change.view > state.view and i != state.me]
     return min(later, default=None)
 
 
-@breaks("§4.4", "a vote counts in its own view", Slot, "leave_view")
+@breaks("§4.4", "a vote counts in its own view", Slot, "leave_view", staged=True)
 def votes_survive_their_view(slot: Slot) -> None:
     """PREPAREs and COMMITs of the old view stay in the log."""
     slot.pre_prepare = slot.announced = None
     slot.prepared = slot.committed = False
 
 
-@breaks("§4.4", "a replica fetches the requests that a NEW-VIEW names", transfer, "fetch_proposals")
+@breaks("§4.4", "a replica fetches the requests that a NEW-VIEW names", transfer, "fetch_proposals", staged=True)
 def proposals_not_fetched(state: State) -> list[Effect]:
     """It waits for them."""
     return []
 
 
-@breaks("§4.4", "what the old primary proposed is pending until it is executed", Pool, "return_proposed")
+@breaks("§4.4", "what the old primary proposed is pending until it is executed", Pool, "return_proposed", staged=True)
 def proposed_requests_dropped(pool: Pool) -> None:
     """The new primary does not propose what its predecessor did."""
-
-
-@breaks("§4.4", "the new primary's own NEW-VIEW is sent before it is forgotten", replica.Replica, "_begin_view")
-def new_view_not_sent(core: replica.Replica) -> list[Effect]:
-    """The new primary enters its view and tells nobody until somebody asks."""
-    message = view_change.make_new_view(core.state)
-    return [] if message is None else [e for e in core._enter(message) if not isinstance(e, Broadcast)]

@@ -49,6 +49,7 @@ class LieReplies(Behaviour):
     def __init__(self, scene: Scene, argument: str = "") -> None:
         super().__init__(scene, argument)
         self._oldest: tuple[Header, CheckpointCertificate] | None = None
+        self._read_first: QueryReply | None = None
 
     def to_client(self, route: bytes, reply: Reply) -> Iterable[Reply | bytes]:
         match reply:
@@ -127,9 +128,12 @@ class LieReplies(Behaviour):
 
     def _read(self, reply: QueryReply) -> QueryReply:
         proof = reply.proof
-        match self.scene.chance.randrange(5):
+        self._read_first = self._read_first or reply
+        match self.scene.chance.randrange(6):
             case 0:
                 return replace(reply, value=b"a lie")
+            case 5:  # true once, and perhaps of this key
+                return replace(self._read_first, request_id=reply.request_id)
             case 1:
                 return replace(reply, value=None if reply.value else b"a lie")
             case 2 if proof is not None:

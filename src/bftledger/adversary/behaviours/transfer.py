@@ -10,6 +10,7 @@ from typing import Final
 from bftledger.adversary.behaviour import Behaviour, Frame, Scene
 from bftledger.adversary.behaviours.proposing import raw_proposal, shifted
 from bftledger.apps.machine import OK, Result
+from bftledger.base import cbor
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, Signature
 from bftledger.base.transaction import MAX_PAYLOAD_BYTES, Transaction
 from bftledger.ledger import merkle
@@ -32,6 +33,9 @@ from bftledger.pbft.settings import MAX_BATCH_COUNT
 PROOF: Final = (
     "Blocks are believed if hashes link them to the newest one here and to one that a quorum certified (§4.4)"
 )
+GOOD: Final = cbor.encode(["put", b"junk", b"more junk"])
+"""What the application takes, if it is the default one: only such a transaction finds its way into a pool."""
+
 ANOTHER: Final = "Who gets a bad answer or none asks the next signer of the certificate"
 
 
@@ -266,15 +270,15 @@ class RelayJunk(Behaviour):
         scene, genesis = self.scene, self.scene.genesis
         match self._junk():
             case "expired":
-                return tuple(scene.transaction(created=-20_000, lifetime=age) for age in (10, 10_000, 19_990))
+                return tuple(scene.transaction(GOOD, created=-20_000, lifetime=age) for age in (10, 10_000, 19_990))
             case "early":
                 skew = genesis.max_skew_ms
-                return tuple(scene.transaction(created=skew + by) for by in (-500, -1, 1, 60_000))
+                return tuple(scene.transaction(GOOD, created=skew + by) for by in (-500, -1, 1, 60_000))
             case "inadmissible":
                 large = scene.transaction(bytes(min(genesis.max_payload_bytes + 1, MAX_PAYLOAD_BYTES)))
-                return large, scene.transaction(lifetime=genesis.max_lifetime_ms + 1)
+                return large, scene.transaction(GOOD, lifetime=genesis.max_lifetime_ms + 1)
             case "unsigned":
-                good, bad = scene.transaction(), scene.transaction()
+                good, bad = scene.transaction(GOOD), scene.transaction(GOOD)
                 return good, replace(bad, signature=Signature(bytes(64)))
             case "ordered":
                 return tuple(dict.fromkeys(self._seen[:100])) or (scene.transaction(),)
@@ -282,7 +286,7 @@ class RelayJunk(Behaviour):
                 one = scene.transaction()
                 return (one,) * (MAX_BATCH_COUNT + 1)
             case _:
-                return tuple(scene.transaction() for _ in range(50))
+                return tuple(scene.transaction(GOOD) for _ in range(50))
 
 
 BEHAVIOURS: Final[tuple[type[Behaviour], ...]] = (

@@ -9,7 +9,7 @@ from bftledger.adversary.behaviour import Behaviour, Frame, Scene
 from bftledger.adversary.behaviours.view_change import new_view, own_change
 from bftledger.base.ids import ReplicaId, Seq, View
 from bftledger.pbft import wire
-from bftledger.pbft.certificates import make_checkpoint_certificate
+from bftledger.pbft.certificates import largest_window, make_checkpoint_certificate
 from bftledger.pbft.messages import (
     Blocks,
     Checkpoint,
@@ -66,7 +66,8 @@ class StaleCertificates(Behaviour):
 
     def _from_the_past(self, change: ViewChange) -> ViewChange:
         low = Seq(0) if min(self._slots, default=1) == 1 else min(self._blocks)
-        kept = [self._slots[seq] for seq in sorted(self._slots) if low < seq <= low + MAX_WINDOW]
+        most = largest_window(self.scene.group.n)
+        kept = [self._slots[seq] for seq in sorted(self._slots) if low < seq <= low + most]
         return self.scene.sign(
             replace(
                 change,
@@ -136,8 +137,8 @@ class BuryPrepared(Behaviour):
         "It keeps prepared certificates to itself, helps nobody to prepare anything else for these numbers, and shows "
         "them views later, its VIEW-CHANGE there before all others'; the proposals it never hands over."
     )
-    stopped_by = "Whatever a prepared certificate names, f+1 correct replicas accepted it and keep it (§4.4)."
-    shows = "The proposal is fetched from others and decided; no later view waits for it."
+    stopped_by = "A new primary uses only VIEW-CHANGEs whose proposals it has or gets (TOCS'02, condition A3)."
+    shows = "The proposal is fetched from others, or the VIEW-CHANGE is left out of V; no later view waits for it."
     takes = "how many views later; n+2 without it"
 
     def __init__(self, scene: Scene, argument: str = "") -> None:
