@@ -53,9 +53,10 @@ mutants: dev  ## looks for the seeds that catch the planted bugs, and says which
 soak: dev  ## runs of new seeds until Ctrl-C
 	$(BIN)/bftledger sim --seeds 0 --first $$(date +%s)000 --jobs $(JOBS)
 
-bench: dev  ## throughput and latency of a local group of four
+bench: dev  ## throughput and latency of a local group of four, and the speed of the simulator
 	$(BIN)/python bench/throughput.py
 	$(BIN)/python bench/latency.py
+	$(BIN)/python bench/simulator.py
 
 clean:  ## removes the environment and what the tools left; not keys, configurations or ledgers
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

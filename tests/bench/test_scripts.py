@@ -48,12 +48,21 @@ def test_json_is_one_object_with_calibration_ceiling_and_rows_and_nothing_else_i
     assert not [line for line in command_lines() if str(tmp_path) in line]
 
 
-@pytest.mark.parametrize("script", ["throughput.py", "latency.py"])
+@pytest.mark.parametrize("script", ["throughput.py", "latency.py", "simulator.py"])
 def test_help_explains_by_example(script: str) -> None:
     ended = run(script, "--help")
 
     assert ended.returncode == 0
-    assert f"python bench/{script} --clients" in ended.stdout
+    assert f"python bench/{script} --" in ended.stdout
+
+
+def test_simulator_is_measured_with_and_without_its_oracles() -> None:
+    ended = run("simulator.py", "--seeds", "2", "--repeat", "1", "--json")
+
+    assert ended.returncode == 0, ended.stderr
+    rows = json.loads(ended.stdout)["results"]
+    assert [row["blocks"] for row in rows[:3]] == [25, 5, 1]
+    assert all(0 < row["world_ms"] and 0 < row["run_ms"] and row["events_per_s"] > 0 for row in rows)
 
 
 def test_size_that_no_operation_has_is_refused_in_one_line() -> None:

@@ -5,11 +5,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import getattr_static
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
+from bftledger.sim.campaign import Source
 from bftledger.sim.draw import Choice
 from bftledger.sim.staged import Staged
+from bftledger.sim.twins import Family
+from tests.mutants.campaigns import Steady
+
+_CALLED: Final = {Choice: "ordinary", Staged: "staged", Family: "twins", Steady: "steady"}
 
 
 class Patch(NamedTuple):
@@ -32,7 +37,7 @@ class Mutant:
     rule: str
     change: str
     patches: tuple[Patch, ...]
-    campaign: Choice
+    campaign: Source
     campaign_name: str
 
     @contextmanager
@@ -54,18 +59,20 @@ def breaks(
     also: tuple[Patch, ...] = (),
     traitor: str | None = None,
     staged: bool = False,
+    campaign: Source | None = None,
 ) -> Callable[[Callable[..., Any]], Mutant]:
     """Makes a mutant of what stands in the place of `owner.attribute`: its name is the bug's, its docstring says what
     it does. `traitor`: the behaviour that the campaign gives one replica; None: whatever the seed gives. `staged`: its
-    plans are those of `sim.staged`."""
+    plans are those of `sim.staged`. `campaign`: one of another kind."""
     traitors = None if traitor is None else ((traitor, 1),)
-    campaign = Staged(traitors=traitors) if staged else Choice(traitors=traitors)
-    called = f"{'staged' if staged else 'ordinary'}{f' with {traitor}' if traitor else ''}"
+    drawn = Staged(sizes=(4,), traitors=traitors) if staged else Choice(traitors=traitors)
+    source = campaign or drawn
+    called = f"{_CALLED[type(source)]}{f' with {traitor}' if traitor else ''}"
 
     def make(instead: Callable[..., Any]) -> Mutant:
         assert instead.__doc__ is not None, "a mutant says what it does"
         name = instead.__name__.replace("_", "-")
         patches = (Patch(owner, attribute, instead), *also)
-        return Mutant(name, section, rule, instead.__doc__, patches, campaign, called)
+        return Mutant(name, section, rule, instead.__doc__, patches, source, called)
 
     return make

@@ -3,7 +3,6 @@
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
@@ -142,8 +141,8 @@ def run(plan: Plan, observer: Observer | None = None) -> Report:
     try:
         world.run(1_000 * plan.heal_at)
         bound_us = 1_000 * _recovery_bound_ms(world)
-        while not answered and not _overdue(world, bound_us):
-            answered = world.run(world.now + bound_us // 4, partial(_is_answered, world))
+        while not (answered or oracles.is_forked or _overdue(world, bound_us)):  # after a fork nobody need go on
+            answered = world.run(world.now + bound_us // 4, lambda: _is_answered(world) or oracles.is_forked)
         target = max((host.height for host in world.up), default=Seq(0))
         settled = answered and world.run(world.now + bound_us, lambda: _is_settled(world, target))
         if oracles.is_forked:
@@ -158,6 +157,10 @@ def run(plan: Plan, observer: Observer | None = None) -> Report:
     for violation in (*found, *_judge_ledger(world), *_accused(world)):
         oracles.object_to(world, violation)
     return _report(world, oracles)
+
+
+def _is_over(world: World) -> bool:
+    return all(client.is_over for client in world.clients)
 
 
 def _let_them_compare(world: World) -> None:
@@ -274,4 +277,4 @@ def _judge_ledger(world: World) -> list[Violation]:
 def _clocks_ahead_ms(plan: Plan) -> int:
     """By so much the time of a block may be ahead at most: the fastest clock of a run, and what that lets pass."""
     jumps = sum(max(0, fault.by_ms) for fault in plan.faults if isinstance(fault, Jump))
-    return max(0, *plan.skew_ms) + jumps + plan.settings.clock_skew_ms + AHEAD_MS
+    return max((0, *plan.skew_ms)) + jumps + plan.settings.clock_skew_ms + AHEAD_MS

@@ -44,9 +44,11 @@ def staged(plan: Plan, chance: Random) -> Plan:
             window=chance.choice((4, 8, 16)),
             pipeline=chance.choice((1, 3, 8)),
             batch_count=chance.choice((1, 1, 10)),
+            clock_skew_ms=Millis(chance.choice((200, 2_000))),
         ),
         weather=replace(stages.weather, jitter_us=chance.choice((0, 300, 1_000))),
         round_us=chance.choice((200, 1_000)),
+        skew_ms=tuple(chance.randint(-50, 50) for _ in range(plan.n)),
         faults=tuple(sorted(faults, key=lambda fault: fault.at)),
         work=replace(
             plan.work,

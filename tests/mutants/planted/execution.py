@@ -85,6 +85,7 @@ def _step_at(core: Replica, event: Event, now: Millis) -> tuple[Effect, ...]:
     Replica,
     "_accept_announced",
     also=(Patch(Replica, "step", _step_at),),
+    staged=True,
 )
 def time_checked_again(core: Replica) -> list[Effect]:
     """It must be as close to the clock as a new proposal."""

@@ -5,6 +5,7 @@ from bftledger.pbft import status, suspicion, transfer, view_change, wire
 from bftledger.pbft.effects import Broadcast, Effect, Send
 from bftledger.pbft.messages import Checkpoint, FetchBlocks, Message, NewView, Stable, Status, ViewChange
 from bftledger.pbft.state import Fetch, State
+from tests.mutants.campaigns import Steady
 from tests.mutants.mutant import Patch, breaks
 
 _on_tick = status.on_tick
@@ -61,7 +62,7 @@ def primary_never_suspected(state: State, now: Millis) -> bool:
     return False
 
 
-@breaks("§4.4", "the timer follows the oldest request", suspicion, "on_work", traitor="censor", staged=True)
+@breaks("§4.4", "the timer follows the oldest request", suspicion, "on_work", campaign=Steady())
 def timer_reset_by_any_progress(state: State, done: int) -> None:
     """Whatever is ordered excuses the primary from all else."""
     state.work += done
@@ -73,12 +74,6 @@ def timer_reset_by_any_progress(state: State, done: int) -> None:
 def new_view_awaited_for_ever(state: State) -> list[Effect]:
     """It waits for as long as it takes."""
     return []
-
-
-@breaks("§4.5.2", "time-outs double with each view that fails, up to a cap", State, "suspicion_timeout", staged=True)
-def timeouts_not_capped(state: State) -> Millis:
-    """They double for ever, and never come down."""
-    return Millis(state.settings.request_timeout_ms << min(state.view, 32))
 
 
 @breaks("§4.5.2", "views change only when a quorum may follow", State, "alone", staged=True)

@@ -14,6 +14,7 @@ from bftledger.pbft.messages import (
 )
 from bftledger.pbft.pool import Pool
 from bftledger.pbft.state import Slot, State
+from bftledger.sim.twins import Family
 from tests.mutants.mutant import breaks
 
 _start = view_change.start
@@ -65,12 +66,7 @@ def _latest(changes: Changes) -> CheckpointCertificate | None:
 
 
 @breaks(
-    "§4.4",
-    "O has the digest of the certificate with the highest view",
-    view_change,
-    "re_proposals",
-    traitor="bury-prepared",
-    staged=True,
+    "§4.4", "O has the digest of the certificate with the highest view", view_change, "re_proposals", campaign=Family()
 )
 def highest_view_not_chosen(changes: Changes) -> Decided:
     """It has that of the lowest."""

@@ -179,7 +179,7 @@ class BadTime(Proposing):
             case "past":
                 by = oldest - 5_000
             case "future":
-                by = skew + 5_000
+                by = skew + self.scene.chance.choice((5_000, 3_600_000))
             case _:
                 by = self.scene.chance.choice((oldest + 500, skew - 1))
         return self.signed(message, wire.make_proposal(shifted(proposal.time, by), proposal.transactions))

@@ -1,0 +1,30 @@
+"""A campaign for one bug that needs a long time of work without faults."""
+
+from dataclasses import dataclass, replace
+
+from bftledger.base.ids import Millis
+from bftledger.pbft.settings import Settings
+from bftledger.sim.draw import Choice
+from bftledger.sim.plan import Plan, Weather, Work
+
+SETTINGS = Settings(
+    window=16,
+    batch_count=100,
+    batch_wait_ms=Millis(5),
+    request_timeout_ms=Millis(200),
+    timeout_cap_ms=Millis(200),
+    status_interval_ms=Millis(100),
+    idle_status_interval_ms=Millis(200),
+    clock_skew_ms=Millis(200),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """A censor leads, nothing else is wrong, and its favourites have work for longer than its victim may wait."""
+
+    def plan(self, seed: int) -> Plan:
+        """The plan of that seed."""
+        drawn = Choice(sizes=(4,), traitors=(("censor", 1),), calm=True).plan(seed)
+        work = Work(clients=3, operations=150, reads=0.0, keys=5, think_ms=100)
+        return replace(drawn, settings=SETTINGS, weather=Weather(), work=work)
