@@ -20,7 +20,7 @@ from bftledger.base.errors import StoreError
 from bftledger.base.genesis import Genesis, ReplicaKeys
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq
 from bftledger.base.transaction import Transaction
-from bftledger.engine.engine import Engine, Round
+from bftledger.engine.engine import Engine, Halted, Round
 from bftledger.engine.running import Running
 from bftledger.ledger import client_wire
 from bftledger.ledger.client_messages import Reply, Request, Submit
@@ -28,6 +28,7 @@ from bftledger.pbft import invariants, wire
 from bftledger.pbft.effects import StartTimer
 from bftledger.pbft.messages import Checkpoint, CheckpointCertificate, Message, PrePrepare
 from bftledger.pbft.settings import Settings
+from bftledger.pbft.testimony import told_in
 from bftledger.pbft.timers import Timer
 from bftledger.pbft.wire import UNSIGNED
 from bftledger.pbft.witness import Witness
@@ -336,6 +337,10 @@ class Engines:
         except PowerLoss:
             self.crash(host.id)
             return
+        except Halted as error:
+            for _, frame in error.last_words:
+                self._judged(host, frame)
+            raise
         invariants.check(engine.replica.state)
         for height in range(max(1, host.height - 2), host.height + 1):
             block_hash = host.store.block_hash(Seq(height))
@@ -368,17 +373,23 @@ class Engines:
         if host.lens is not None:
             self._at(self.now + self.delay, partial(self.peer_frame, to, frame, host.id))
             return
-        message = wire.decode(frame, self.genesis.genesis_hash)
-        assert isinstance(message, Message)
-        if isinstance(message, Vote) and message.replica == host.id:
-            said = vote_frame(message)
-            if isinstance(host.store, RecordingStore):
-                assert said in host.store.durable, f"{slot_of(message)} left before it was durable"
-            assert host.promised.setdefault(slot_of(message), said) == said, f"two votes for {slot_of(message)}"
-            for found in host.judge.see(message):
-                assert found.replica != host.id, f"an honest replica gave evidence against itself: {found}"
+        message = self._judged(host, frame)
         if self.passes(host.id, to, message) and self._random.random() >= self.loss:
             self._at(self.now + self.delay, partial(self.peer_frame, to, frame, host.id))
+
+    def _judged(self, host: Host, frame: bytes) -> Message:
+        """What an honest replica sends, when it has been looked at; also what it says of its own in a TESTIMONY."""
+        message = wire.decode(frame, self.genesis.genesis_hash)
+        assert isinstance(message, Message)
+        for each in (message, *told_in(message)):
+            if isinstance(each, Vote) and each.replica == host.id:
+                said = vote_frame(each)
+                if isinstance(host.store, RecordingStore):
+                    assert said in host.store.durable, f"{slot_of(each)} left before it was durable"
+                assert host.promised.setdefault(slot_of(each), said) == said, f"two votes for {slot_of(each)}"
+        for found in host.judge.see(message):
+            assert found.replica != host.id, f"an honest replica gave evidence against itself: {found}"
+        return message
 
     def _at(self, time: int, action: Callable[[], None]) -> None:
         self._order += 1

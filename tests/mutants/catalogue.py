@@ -1,4 +1,13 @@
-"""All planted bugs, by name."""
+"""All planted bugs, by name.
+
+Some rules have no bug here, because nobody can see the difference. COMMITs from a replica that is not prepared itself:
+2f+1 of them say that f+1 correct ones are. Signers that are no members: their keys are not known. The sender of a frame
+that others have signed: what is signed means the same whoever brings it. CHECKPOINTs that are not sent again: their
+certificate is. An earlier min-s than the latest: who has settled a number votes on it no more, and the others are too
+few. Requests that a new view names and nobody fetches: a later primary has them. Nor can a campaign see time-outs that
+do not double, as its network is fast when it heals; nor a new primary that names what all have forgotten (TOCS'02, A3),
+as that takes more views than a run has: `tests/paper` does.
+"""
 
 from typing import Final
 

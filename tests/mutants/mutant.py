@@ -29,7 +29,7 @@ class Patch(NamedTuple):
 class Mutant:
     """`rule`: what a correct program does, and `section` where that stands. `change`: what this one does instead.
 
-    `campaign`: the one that finds it, and what it is called.
+    `campaign`: the one that finds it, of groups of four, and what it is called.
     """
 
     name: str
@@ -65,7 +65,7 @@ def breaks(
     it does. `traitor`: the behaviour that the campaign gives one replica; None: whatever the seed gives. `staged`: its
     plans are those of `sim.staged`. `campaign`: one of another kind."""
     traitors = None if traitor is None else ((traitor, 1),)
-    drawn = Staged(sizes=(4,), traitors=traitors) if staged else Choice(traitors=traitors)
+    drawn = (Staged if staged else Choice)(sizes=(4,), traitors=traitors)
     source = campaign or drawn
     called = f"{_CALLED[type(source)]}{f' with {traitor}' if traitor else ''}"
 

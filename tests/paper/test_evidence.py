@@ -5,21 +5,23 @@ The paper has no word for it. The forks here need f+1 traitors; they have no cor
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 
 from bftledger.base.crypto import tagged_hash
 from bftledger.base.ids import Digest, ReplicaId, Seq, View
-from bftledger.pbft import messages
+from bftledger.pbft import messages, wire
 from bftledger.pbft.effects import Broadcast, Convict, Deliver, Halt, Ignore, Ignored, Persist, Remember, Send
 from bftledger.pbft.events import Delivered, Event, Received, Started, TimerFired
 from bftledger.pbft.evidence import Evidence, evidence
 from bftledger.pbft.guilt import Rule
 from bftledger.pbft.messages import Commit, Message, Status, ViewChange
 from bftledger.pbft.recovery import Recent
-from bftledger.pbft.testimony import PER_TICK
+from bftledger.pbft.state import HEARD_PER_TICK
+from bftledger.pbft.testimony import told_in
 from bftledger.pbft.timers import StatusTimer
-from bftledger.pbft.witness import CHANGES, SPAN
+from bftledger.pbft.witness import ACTED_UPON, CHANGES, SPAN, Witness
 from tests.builders import (
     GENESIS_BLOCK,
     NOW,
@@ -303,16 +305,33 @@ def test_a_testimony_about_the_primary_of_the_view_ends_it() -> None:
     assert backup.having(W.testimony(3, W.pre_prepare(), W.pre_prepare(of="pay bob"))).state.view == 1
 
 
-def test_a_peer_testifies_only_so_much_between_two_ticks() -> None:
-    backup = a_replica(id=1)
-    for number in range(PER_TICK * backup.state.answers_per_tick):
-        assert backup.refusal(W.testimony(3, W.commit(2, seq=number + 1))) is None
-        backup.take(W.testimony(3, W.commit(2, seq=number + 1)))
-
-    assert backup.refusal(W.testimony(3, W.commit(2))) is Ignored.HEARD_ENOUGH
-    assert backup.refusal(W.testimony(2, W.commit(3))) is None
+def test_a_peer_testifies_only_so_much_between_two_ticks_and_makes_up_for_more() -> None:
+    backup, peer, claim = a_replica(id=1), ReplicaId(3), W.testimony(3, W.commit(2))
     backup.take(fired(StatusTimer()))
-    assert backup.refusal(W.testimony(3, W.commit(2))) is None
+    often = backup.state.answers_per_tick
+    assert backup.refusal_of(peer, claim, 1) is None
+    assert backup.refusal_of(peer, claim, 2 * HEARD_PER_TICK * often) is None, "one frame may be longer"
+
+    assert backup.refusal_of(peer, claim, 1) is Ignored.HEARD_ENOUGH
+    assert backup.refusal_of(ReplicaId(2), W.testimony(2, W.commit(3)), 1) is None
+    backup.take(fired(StatusTimer()))
+    assert backup.refusal_of(peer, claim, 1) is Ignored.HEARD_ENOUGH
+    backup.take(fired(StatusTimer()))
+    backup.take(fired(StatusTimer()))
+    assert backup.refusal_of(peer, claim, 1) is None
+
+
+def test_what_matters_only_for_guilt_is_rationed_whatever_its_kind() -> None:
+    """A signer can make any number of signatures of one content, and only the content says whether it is guilt."""
+    new_view = W.new_view([W.view_change(i) for i in (0, 1, 2)])
+    backup, peer = a_replica(id=3).having(new_view), ReplicaId(2)
+    again = [replace(message, signature=wire.UNSIGNED) for message in (new_view, W.view_change(2))]
+    for message in again:
+        assert backup.refusal_of(peer, message, 1) is None, "it may be another one"
+    backup.refusal_of(peer, again[0], HEARD_PER_TICK * backup.state.answers_per_tick)
+
+    assert [backup.refusal_of(peer, message, 1) for message in again] == [Ignored.HEARD_ENOUGH] * 2
+    assert backup.refusal_of(peer, W.view_change(2, view=2), 1) is None, "this may change something else"
 
 
 # ── what survives ──
@@ -447,6 +466,121 @@ def test_a_replica_that_must_halt_says_first_what_it_knows() -> None:
 
     assert list(group.halted) == [2]
     assert group.convicted(1) == {0, 3}
+
+
+def test_new_views_that_others_testify_push_out_none_that_was_acted_upon() -> None:
+    """Neither that of the view it is in, in which it has prepared nothing yet, nor those in which it has."""
+    backup = a_replica(id=2)
+    late = [W.new_view([W.view_change(i, view=view) for i in (0, 1, 3)]) for view in range(20, 30)]
+    for view in (3, 7, 11):
+        changes = [W.view_change(i, view=view) for i in (0, 1, 3)]
+        backup.having(W.new_view(changes), W.testimony(3, *late))
+        backup.having(W.pre_prepare(view=view, of="pay eve"), W.prepare(0, view=view, of="pay eve"))
+        backup.having(W.testimony(0, *late))
+
+    kept = [new_view.view for new_view in backup.state.witness.new_views()]
+    assert kept[:3] == [3, 7, 11]
+    assert len(kept) == 3 + CHANGES
+    assert convict(*backup.take(W.testimony(1, W.commit(0)))) == [(0, Rule.HIDDEN_COMMIT)]
+
+
+def test_of_the_new_views_that_were_acted_upon_the_latest_are_remembered() -> None:
+    witness = Witness()
+    for view in range(1, ACTED_UPON + 10):
+        new_view = W.new_view([W.view_change(i, view=view) for i in (0, 1, 2)])
+        witness.see(new_view)
+        witness.entered(new_view)
+        witness.prepared(Seq(1), View(view))
+
+    held = [new_view.view for new_view in witness.new_views()]
+    assert held[-(ACTED_UPON + 1) :] == list(range(9, ACTED_UPON + 10)), "and the one that it is in"
+    assert len(held) <= ACTED_UPON + 1 + CHANGES
+    witness.settle(Seq(SPAN + 1))
+    witness.see(W.new_view([W.view_change(i, view=99) for i in (0, 1, 2)]))
+    assert len(witness.new_views()) == CHANGES + 1, "what it prepared is long settled"
+
+
+def test_fewer_new_views_are_remembered_if_they_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = [W.view_change(i, prepared=[W.prepared(seq=seq) for seq in range(1, 9)]) for i in (0, 1, 2)]
+    of_one = 1 + 3 + 8 + 3 * 8 * 3
+    monkeypatch.setattr("bftledger.pbft.witness.SIGNATURES", 3 * of_one)
+    witness = Witness()
+    for view in range(1, 20):
+        again = [replace(change, view=View(view)) for change in changes]
+        witness.entered(replace(W.new_view(changes), view=View(view), view_changes=tuple(again)))
+        witness.prepared(Seq(1), View(view))
+
+    assert [new_view.view for new_view in witness.new_views()] == [16, 17, 18, 19]
+
+
+@pytest.mark.parametrize("guilty", [(1, 2), (0, 1)])
+def test_old_convicts_and_such_as_give_themselves_away_hide_no_fork(guilty: tuple[int, int]) -> None:
+    group = halves()
+    for i in guilty:
+        group.feed([1, 2], W.testimony(3, W.prepare(i, seq=90), W.prepare(i, seq=90, of="pay mallory")))
+    fed(group, 1, seq=1, of="pay bob")
+    fed(group, 2, seq=1, of="pay eve")
+
+    healed(group)
+
+    assert group.convicted(1) >= {0, 3} <= group.convicted(2)
+
+
+def test_who_is_told_of_a_fork_is_told_all_of_it_a_little_at_each_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bftledger.pbft.wire.MAX_TESTIMONY_BYTES", 400)
+    monkeypatch.setattr("bftledger.pbft.testimony.TOLD_PER_TICK", 300)
+    monkeypatch.setattr("bftledger.pbft.state.TOLD_PER_TICK", 300)
+    group = Cores(1, 2)
+    for seq in range(1, 60):
+        fed(group, 1, seq=seq, of=f"{seq}", blocks=True)
+    told: set[Message] = set()
+    at_once = []
+    for _ in range(40):
+        group[1].take(fired(StatusTimer()))
+        heard = sent(group[1].take(W.status(2, executed=59, executed_hash=block_hash("other"))), messages.Testimony)
+        at_once.append(sum(len(wire.encode(each)) for testimony in heard for each in testimony.messages))
+        told |= {message for testimony in heard for message in testimony.messages}
+
+    often = group[1].state.answers_per_tick
+    assert max(at_once) <= 300 * often + 400
+    assert {(type(m), m.replica, m.seq) for m in told if isinstance(m, Commit | messages.Checkpoint)} == {
+        (kind, i, seq) for kind in (Commit, messages.Checkpoint) for i in (0, 3) for seq in range(1, 60)
+    }, "nothing of its own, and all that others signed"
+
+
+def test_the_smallest_piece_against_a_convict_is_told() -> None:
+    changes = [W.view_change(i) for i in (0, 2, 3)]
+    large = [W.new_view(changes), W.new_view([*changes[:2], W.view_change(1)])]
+    backup = a_replica(id=3).having(W.testimony(0, *large), W.testimony(0, W.prepare(1), W.prepare(1, of="pay eve")))
+    small = backup.state.witness.evidence[ReplicaId(1), Rule.TWO_PREPARES]
+    backup.take(fired(StatusTimer()))
+
+    (told,) = sent(backup.take(W.status(2)), messages.Testimony)
+    assert told.messages == (small.first, small.second)
+
+
+# ── what a replica never testifies: what it signed itself ──
+
+
+def test_a_replica_that_halts_says_nothing_of_its_own_last_round() -> None:
+    backup = a_replica(id=1).having(W.pre_prepare())
+    backup.having(W.prepare(2), W.commit(0), W.commit(2), delivered(1))
+    own = {1}
+    assert own <= {vote.replica for vote in backup.state.witness.foundations(Seq(0), Seq(1))}
+
+    words = backup.last_words()
+
+    assert {each.replica for word in words for each in told_in(word)} == {0, 2}
+
+
+def test_of_its_own_new_view_a_replica_testifies_what_others_signed() -> None:
+    primary = a_replica(id=1).having(W.view_change(0), W.view_change(2))
+    assert primary.state.view == 1
+    assert primary.state.active
+
+    (word,) = primary.last_words()
+
+    assert word == W.testimony(1, W.view_change(0), W.view_change(2))
 
 
 def test_a_lie_about_a_fork_convicts_nobody_and_costs_little() -> None:

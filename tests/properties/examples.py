@@ -113,7 +113,11 @@ records: dict[str, st.SearchStrategy[Any]] = {
         **_from,
     ),
     "Testimony": st.builds(
-        messages.Testimony, messages=_many(bare_pre_prepares | _vote(messages.Commit) | view_changes), **_from
+        messages.Testimony,
+        messages=st.lists(
+            bare_pre_prepares | _vote(messages.Commit) | view_changes, max_size=3, unique_by=wire.testified_slot
+        ).map(tuple),
+        **_from,
     ),
     "PreparedCertificate": prepared,
     "CheckpointCertificate": certificates,

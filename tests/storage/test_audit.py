@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from bftledger.base.errors import StoreError
+from bftledger.base.ids import ReplicaId
+from bftledger.pbft import messages, wire
+from bftledger.pbft.messages import Commit
 from bftledger.storage.audit import AuditReport, audit_store
 from bftledger.storage.snapshot import read_evidence
 from bftledger.storage.sqlite import SqliteStore
@@ -17,11 +20,13 @@ from tests.storage.stores import (
     HASH,
     MACHINE,
     ME,
+    SIGNERS,
     VERIFIER,
     Disk,
     a_genesis,
     against,
     certificate,
+    commit,
     fill,
     flip,
     prepare,
@@ -285,6 +290,27 @@ def test_commits_that_are_not_authentic_are_reported(filled: Path) -> None:
 
     (line,) = said(filled)
     assert line.startswith("decisions, height 5: ")
+
+
+@pytest.mark.parametrize(
+    ("height", "keeper", "votes", "problem"),
+    [
+        (5, ME, [], "is not a quorum's COMMITs to one proposal"),
+        (5, ME, [commit(5, by=0), commit(5, by=1)], "is not a quorum's COMMITs to one proposal"),
+        (5, ME, [commit(5, by=i, view=i // 2) for i in (0, 1, 2)], "is not a quorum's COMMITs to one proposal"),
+        (5, 3, [commit(5, by=i) for i in (0, 1, 2)], "is of replica 3 in the store of replica 1"),
+        (9, ME, [commit(9, by=i) for i in (0, 1, 2)], "is of a block that is not here: the newest is 5"),
+        (5, ME, [commit(5, by=i) for i in (0, 1, 1, 2)], "the same is testified more than once"),
+    ],
+)
+def test_commits_that_did_not_decide_the_block_are_reported(
+    filled: Path, height: int, keeper: int, votes: list[Commit], problem: str
+) -> None:
+    unsigned = messages.Testimony(messages=tuple(votes), replica=ReplicaId(keeper), signature=wire.UNSIGNED)
+    frame = wire.encode(wire.sign(unsigned, SIGNERS[keeper], HASH))
+    tamper(filled, "INSERT OR REPLACE INTO decisions VALUES (?, ?)", height, frame)
+
+    assert said(filled) == [f"decisions, height {height}: {problem}"]
 
 
 def test_evidence_against_another_replica_than_its_row_says_is_reported(filled: Path) -> None:

@@ -5,7 +5,8 @@ benches and `audit` ask the same questions. An oracle shares no code with what i
 `Violation`s, a bounded number of them, each one line that says what is wrong and where.
 
 `agreement`: one chain for all. `durability`: what was acknowledged stays. `integrity`: a chain is what it says it is.
-`promises`: no honest key signs two different things. `history`, `models`, `linearizability`, `witness`: clients cannot
+`promises`: no honest key signs two different things. `new_views`: a
+new view proposes again what was prepared. `history`, `models`, `linearizability`, `witness`: clients cannot
 tell the group from one machine. `expiry`: nothing expires before its time. `progress`: after healing everything is
 answered in time. `bounds`: nothing grows without limit.
 """

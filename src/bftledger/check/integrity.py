@@ -42,7 +42,10 @@ class Integrity:
             executed = self._audit.add(encoded, certificate)
         except (BadProof, Malformed) as error:
             return self._end(str(error), height)
-        for tx_id in (transaction.id for transaction in executed.transactions):
+        for transaction in executed.transactions:
+            tx_id = transaction.id
+            if transaction.expires < executed.block.header.time:
+                return self._end(f"block {height} holds {short(tx_id)}, which had expired", height)
             if tx_id in self._placed:
                 return self._end(f"blocks {self._placed[tx_id]} and {height} both hold {short(tx_id)}", height)
             self._placed[tx_id] = height

@@ -108,6 +108,8 @@ def sim(
         views=views,
     )
     wanted = simulate.Wanted(source=options.source(), words=options.words(), json=json)
+    if seed is not None and seeds is not None:
+        raise OperatorError("--seed is one run and --seeds are many: leave out one of them")
     if seed is not None or plan is not None:
         simulate.one(
             wanted,

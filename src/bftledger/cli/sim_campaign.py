@@ -5,15 +5,18 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from itertools import count, islice
 from typing import Any, Final
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from bftledger.base.errors import OperatorError
 from bftledger.cli import output
 from bftledger.cli.sim_coverage import Coverage, covered_run, is_available
 from bftledger.sim.campaign import Failure, Source, Tally, run_seeds
@@ -44,14 +47,15 @@ class Outcome:
 def run_campaign(
     first: int, seeds: int | None, source: Source, *, jobs: int, keeps_traces: bool = False, covers: bool = True
 ) -> Outcome:
-    """Runs `seeds` seeds from `first` on, for ever if None, until they are done or somebody presses Ctrl-C.
+    """Runs `seeds` seeds from `first` on, for ever if None, until they are done, or until Ctrl-C or SIGTERM.
 
     Says on standard error what fails when it fails.
     """
     outcome = Outcome()
     begun = time.monotonic()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     todo = _chunks(first, seeds)
-    with _Bar(seeds) as bar, ProcessPoolExecutor(jobs, _context(), _ignore_interrupts) as pool:
+    with _Bar(seeds) as bar, ProcessPoolExecutor(jobs, _context(), _begin_worker) as pool:
         running: set[Future[Any]] = set()
         try:
             for number, chunk in enumerate(todo):
@@ -67,8 +71,13 @@ def run_campaign(
             outcome.is_complete = False
             for future in [future for future in running if future.cancel()]:
                 running.remove(future)
-            while running:  # what has begun ends soon, and counts
-                _collect(running, outcome, bar)
+            with contextlib.suppress(BrokenProcessPool):  # the signal may have been for all processes
+                while running:  # what has begun ends soon, and counts
+                    _collect(running, outcome, bar)
+        except BrokenProcessPool:
+            raise OperatorError("a process of the campaign was killed: run it again with fewer --jobs") from None
+        finally:
+            signal.signal(signal.SIGTERM, before)
     outcome.elapsed_s = time.monotonic() - begun
     outcome.tally.failures.sort(key=lambda failure: failure.seed)
     return outcome
@@ -108,11 +117,19 @@ def _context() -> Any:
     return multiprocessing.get_context("forkserver" if sys.platform != "darwin" else "spawn")
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C ends the campaign, which ends its processes in its own time."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _begin_worker() -> None:
+    """A signal ends the campaign, which ends its processes in its own time; but none of them outlives it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(5)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 class _Bar:

@@ -56,9 +56,11 @@ class Options:
         """What makes plans of seeds. Raises `OperatorError`."""
         sizes = _sizes(self.replicas)
         if not self.twins:
+            if self.excess and self.byzantine:
+                raise OperatorError("--excess says who is Byzantine: leave out --byzantine")
             return Choice(
                 sizes=sizes,
-                traitors=_traitors(self.byzantine),
+                traitors=_traitors(self.byzantine, min(sizes)),
                 excess=self.excess,
                 collude=self.collude,
                 calm=self.calm,
@@ -156,8 +158,8 @@ def _sizes(text: str) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _traitors(names: tuple[str, ...]) -> tuple[tuple[str, int], ...] | None:
-    """NAME, NAME:COUNT or NAME:ARGUMENT:COUNT, for an argument may look like a count."""
+def _traitors(names: tuple[str, ...], n: int) -> tuple[tuple[str, int], ...] | None:
+    """NAME, NAME:COUNT or NAME:ARGUMENT:COUNT, for an argument may look like a count. `n`: of the smallest group."""
     if not names:
         return None
     found = []
@@ -166,7 +168,11 @@ def _traitors(names: tuple[str, ...]) -> tuple[tuple[str, int], ...] | None:
         is_counted = bool(name) and last.isascii() and last.isdigit()
         behaviour, count = (name, int(last)) if is_counted else (text, 1)
         catalogue.parse(behaviour)
+        if not count:
+            raise OperatorError(f"--byzantine {text}: counts begin at 1; --calm is for none")
         found.append((behaviour, count))
+    if sum(count for _, count in found) >= n:
+        raise OperatorError(f"--byzantine: at least one of {n} replicas has to be honest")
     return tuple(found)
 
 

@@ -155,7 +155,7 @@ class Engine:
         for what its sender has to say now. Only a NEW-VIEW is passed on by all.
         """
         try:
-            message = self.door.authenticate(frame, partial(self._is_wanted, replica))
+            message = self.door.authenticate(frame, partial(self._is_wanted, replica, len(frame)))
         except (Malformed, BadProof, BadSignature) as error:
             self.dropped[type(error).__name__] += 1
             return
@@ -223,11 +223,11 @@ class Engine:
 
     # ── the core ──
 
-    def _is_wanted(self, replica: ReplicaId, message: Message) -> bool:
+    def _is_wanted(self, replica: ReplicaId, size: int, message: Message) -> bool:
         if message.replica != replica and not isinstance(message, NewView):
             self.dropped["NotItsSender"] += 1
             return False
-        reason = self.replica.refusal(message)
+        reason = self.replica.refusal_of(replica, message, size)
         if reason is not None:
             self.ignored[reason] += 1
         return reason is None

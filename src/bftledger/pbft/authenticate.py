@@ -2,8 +2,8 @@
 
 Behind it every message is canonical, within its bounds, signed by the replica it names, and so is everything inside
 it: certificates, view changes, transactions. The protocol's rules about *when* a message counts are elsewhere; this
-door needs no state but a memory of transactions it has checked before, and no settings: what is authentic is so for
-every replica of the group. A message's own signature comes first. What it holds is decoded after that.
+door needs no state but a memory of what it has checked before, and no settings: what is authentic is so for every
+replica of the group. A message's own signature comes first. What it holds is decoded after that.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +47,11 @@ _MEMORY: Final = 32_768
 """So many transactions are remembered as checked (96 bytes each): more than are in flight and pending at full load."""
 
 
+_VOTES_MEMORY: Final = 32_768
+"""So many signatures of replicas are remembered as good (128 bytes each): votes come again in certificates, and these
+in each VIEW-CHANGE and NEW-VIEW."""
+
+
 class Authenticator:
     """Turns frames from peers and transactions from clients into authentic values. Safe to lose at any time."""
 
@@ -55,6 +60,8 @@ class Authenticator:
         self._verifier = verifier
         self._checked: set[bytes] = set()
         self._checked_before: set[bytes] = set()
+        self._good: set[bytes] = set()
+        self._good_before: set[bytes] = set()
 
     def authenticate(self, frame: bytes, is_wanted: Callable[[Message], bool] = lambda _: True) -> Message | None:
         """The message in `frame`, or None when `is_wanted` says that it can no longer change anything.
@@ -70,9 +77,8 @@ class Authenticator:
         sealed.check_proposal()
         message = sealed.unpack(self._vouch)
         for check in self._checks(message):
-            self._verifier.verify(*check)
-        for transaction in _transactions(message):
-            self._remember(transaction)
+            self._verify(check)
+        self._verify_transactions(_transactions(message))
         return message
 
     def authenticate_record(self, frame: bytes) -> wire.Record:
@@ -83,28 +89,34 @@ class Authenticator:
             return message
         certificate = wire.decode_certificate(frame, self._group.genesis_hash, self._vouch)
         for check in self._checks(certificate):
-            self._verifier.verify(*check)
+            self._verify(check)
         return certificate
 
     def verify_transaction(self, transaction: Transaction) -> None:
         """Returns if the sender signed a client's transaction. Raises `BadSignature`."""
-        for check in self._transaction_checks((transaction,)):
-            self._verifier.verify(*check)
-        self._remember(transaction)
+        self._verify_transactions((transaction,))
 
     def _vouch(self, message: Message, digest: Callable[[], Digest]) -> None:
         """A message's own signature. Raises `BadSignature`."""
-        self._verifier.verify(*message_check(message, digest(), self._group))
+        self._verify(message_check(message, digest(), self._group))
+
+    def _verify(self, check: Check) -> None:
+        """Returns if the signature is good. Raises `BadSignature`. What was good is so for ever."""
+        known = b"".join(check)
+        if known in self._good or known in self._good_before:
+            return
+        self._verifier.verify(*check)
+        self._good.add(known)
+        if len(self._good) >= _VOTES_MEMORY // 2:
+            self._good_before, self._good = self._good, set()
 
     def _checks(self, record: wire.Record) -> Iterator[Check]:
-        """Every other signature that must hold for `record` to be authentic. Raises `BadProof` on the way."""
+        """Every other signature of a replica that must hold for `record` to be authentic. Raises `BadProof` too."""
         match record:
-            case PrePrepare(proposal=Proposal(transactions=transactions)) | Relay(transactions=transactions):
-                yield from self._transaction_checks(transactions)
             case PrePrepare() | Prepare() | Commit() | Checkpoint() | Status() | FetchProposal() | FetchBlocks():
                 pass
-            case Proposed(proposal=proposal):
-                yield from self._transaction_checks(proposal.transactions)
+            case Relay() | Proposed():
+                pass
             case ViewChange():
                 yield from view_change_checks(record, self._group)
             case NewView():
@@ -120,6 +132,13 @@ class Authenticator:
                 yield from checkpoint_certificate_checks(record, self._group)
             case _:
                 assert_never(record)
+
+    def _verify_transactions(self, transactions: Sequence[Transaction]) -> None:
+        """Returns if the senders signed them; only then are they remembered. Raises `BadSignature`."""
+        for check in self._transaction_checks(transactions):
+            self._verifier.verify(*check)
+        for transaction in transactions:
+            self._remember(transaction)
 
     def _transaction_checks(self, transactions: Sequence[Transaction]) -> Iterator[Check]:
         for transaction in transactions:

@@ -10,10 +10,9 @@ from typing import NamedTuple
 from bftledger.base.ids import ReplicaId, Seq, View
 from bftledger.pbft.messages import Commit, Prepare, PreparedCertificate
 from bftledger.pbft.pool import CLIENTS, Pool
-from bftledger.pbft.settings import MAX_WINDOW
 from bftledger.pbft.state import Slot, State
 from bftledger.pbft.wire import NULL_PROPOSAL
-from bftledger.pbft.witness import CHANGES, SPAN
+from bftledger.pbft.witness import ACTED_UPON, CHANGES, SPAN
 
 
 class Past(NamedTuple):
@@ -49,9 +48,9 @@ def check(state: State, before: Past | None = None) -> None:
 def _check_witness(state: State) -> None:
     witness = state.witness
     numbers, changes, new_views = witness.sizes()
-    assert numbers <= SPAN + MAX_WINDOW, "votes are remembered for a bounded number of blocks"
+    assert numbers <= SPAN + state.settings.window, "votes are remembered for a bounded number of blocks"
     assert changes <= CHANGES * state.group.n, "a few VIEW-CHANGEs of each replica are remembered"
-    assert new_views <= CHANGES + 2 * numbers, "the NEW-VIEWs acted upon, and a few, are remembered"
+    assert new_views <= CHANGES + ACTED_UPON + 1, "the NEW-VIEWs acted upon, and a few, are remembered"
     assert witness.convicted == {replica for replica, _ in witness.evidence}, "nobody is convicted without evidence"
 
 

@@ -88,6 +88,8 @@ def recollect(
             found += witness.see_certificate(record)
         elif isinstance(record, NewView) or (isinstance(record, Message) and record.replica != state.me):
             found += witness.see(record)
+    if state.new_view is not None:
+        witness.entered(state.new_view)
     return found
 
 

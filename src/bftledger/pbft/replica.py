@@ -56,6 +56,7 @@ from bftledger.pbft.pool import Pool
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.state import State
 from bftledger.pbft.timers import BatchTimer, NewViewTimer, RequestTimer, StatusTimer, Timer
+from bftledger.pbft.witness import Witness
 
 
 class Replica:
@@ -69,8 +70,15 @@ class Replica:
     ) -> None:
         assert group.keys[me] == signer.public_key, "the signer is not this replica's"
         assert settings.window <= largest_window(group.n), "no view change would fit a frame"
-        pool = Pool(settings, group.n)
-        self.state = State(me=me, group=group, settings=settings, signer=signer, pool=pool, executed_hash=genesis_block)
+        self.state = State(
+            me=me,
+            group=group,
+            settings=settings,
+            signer=signer,
+            pool=Pool(settings, group.n),
+            executed_hash=genesis_block,
+            witness=Witness(settings.window),
+        )
         self._found: list[Evidence] = []
         """What the records of the last run prove, unless it was known: to be announced at the start."""
 
@@ -113,6 +121,20 @@ class Replica:
         reason = self._refusal(message)
         return None if reason is not None and self._is_telling(message) else reason
 
+    def refusal_of(self, peer: ReplicaId, message: Message, size: int) -> Ignored | None:
+        """`refusal` of a frame of `size` bytes that `peer` hands over; what matters only for guilt is rationed."""
+        if message.replica == self.state.me:
+            return Ignored.OWN
+        reason = self._refusal(message)
+        if reason is not None and not self._is_telling(message):
+            return reason
+        if reason is None and not isinstance(message, Testimony):
+            return None
+        if testimony.is_heard_enough(self.state, peer):
+            return Ignored.HEARD_ENOUGH
+        self.state.heard[peer] += size
+        return None
+
     def _is_telling(self, message: Message) -> bool:
         state = self.state
         is_news = isinstance(message, Prepare | Commit) and testimony.is_news(state, message)
@@ -141,13 +163,11 @@ class Replica:
                 return transfer.proposed_refusal(state, message)
             case Blocks():
                 return transfer.blocks_refusal(state, message)
-            case Testimony():
-                return Ignored.HEARD_ENOUGH if testimony.is_heard_enough(state, message.replica) else None
             case Status():
                 return status.refusal(state, message)
             case Relay():
                 return suspicion.relay_refusal(state, message)
-            case FetchProposal() | FetchBlocks():
+            case Testimony() | FetchProposal() | FetchBlocks():
                 return None
             case _:
                 assert_never(message)
@@ -244,7 +264,6 @@ class Replica:
             case Blocks():
                 return transfer.on_blocks(state, message)
             case Testimony():
-                state.heard[message.replica] += 1
                 is_exposed = state.active and testimony.exposes_primary(state, message)
                 return self._leave_for(View(state.view + 1)) if is_exposed else []
             case _:

@@ -30,6 +30,13 @@ from bftledger.pbft.witness import Witness
 FORGIVEN_PER_TICK: Final = 512
 """So many transactions may a peer pass on in vain between two ticks of the shorter interval."""
 
+HEARD_PER_TICK: Final = 256 * 1024
+"""So many bytes that matter only for guilt are heard of a peer between two ticks of the shorter interval, and one frame
+more, which the next ones make up for. Each signature in them is 64 bytes that take time to check."""
+
+TOLD_PER_TICK: Final = HEARD_PER_TICK // 2
+"""Likewise is a peer told, so that it has room for all of it: its ticks and those here are not in step."""
+
 
 @dataclass(slots=True)
 class Slot:
@@ -139,7 +146,11 @@ class State:
     witness: Witness = field(default_factory=Witness)
     convicted_at_tick: frozenset[ReplicaId] = frozenset()
     heard: Counter[ReplicaId] = field(default_factory=Counter)
-    """How many TESTIMONYs of each were heard since the last tick."""
+    """How many bytes each handed over that matter only for guilt; at every tick some of them are forgiven."""
+    told: Counter[ReplicaId] = field(default_factory=Counter)
+    """How many bytes of TESTIMONYs each was sent for its STATUS; at every tick some of them count no more."""
+    disclosed: Counter[ReplicaId] = field(default_factory=Counter)
+    """How many TESTIMONYs about a fork each was sent: the next one is their successor."""
     idle: bool = False
     """The status timer was started for the longer time, because nothing was unfinished."""
     delivering: bool = False
@@ -226,10 +237,11 @@ class State:
         slot = self.slots.get(seq)
         return slot.proposals.get(digest) if slot else None
 
-    def forgive_waste(self) -> None:
-        """A tick has passed: what peers passed on in vain counts less."""
-        forgiven = FORGIVEN_PER_TICK * self.answers_per_tick
-        self.wasted = Counter({peer: count - forgiven for peer, count in self.wasted.items() if count > forgiven})
+    def forgive(self) -> None:
+        """A tick has passed: what peers passed on in vain, testified, and were told counts less."""
+        self.wasted = _less(self.wasted, FORGIVEN_PER_TICK * self.answers_per_tick)
+        self.heard = _less(self.heard, HEARD_PER_TICK * self.answers_per_tick)
+        self.told = _less(self.told, TOLD_PER_TICK * self.answers_per_tick)
 
     def lacks(self, change: ViewChange) -> list[PrePrepare]:
         """What P names above the low watermark and this replica could not propose again, for want of the proposal."""
@@ -282,3 +294,7 @@ class State:
             return False
         digest = slot.pre_prepare.digest
         return sum([vote.digest == digest for vote in slot.commits.values()]) >= self.group.quorum
+
+
+def _less(counts: Counter[ReplicaId], by: int) -> Counter[ReplicaId]:
+    return Counter({peer: count - by for peer, count in counts.items() if count > by})

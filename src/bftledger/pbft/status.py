@@ -56,8 +56,7 @@ def on_tick(state: State) -> list[Effect]:
         effects += transfer.fetch_blocks(state)
     state.answered.clear()
     state.sent_bytes.clear()
-    state.forgive_waste()
-    state.heard.clear()
+    state.forgive()
     state.convicted_at_tick = frozenset(state.witness.convicted)
     state.answers_per_tick = max(1, interval(state) // state.settings.status_interval_ms)
     state.stable_at_tick = state.low

@@ -8,9 +8,14 @@ The paper has nothing of it: there a faulty replica is outvoted and forgotten. F
 - where a peer's block differs from the one made here, there is a fork, which takes more than f traitors. It gets what
   made this one: if all its COMMITs are compared with all theirs, f+1 are convicted;
 - a replica that must halt says before it goes what it remembers.
+
+What a replica testifies holds nothing that it signed itself. Others have that from itself, and of its last round, which
+a halt undoes, they shall not have it: after a restart it knows nothing of it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Final
 
 from bftledger.base.ids import Digest, ReplicaId, Seq
@@ -18,16 +23,16 @@ from bftledger.pbft import wire
 from bftledger.pbft.effects import Broadcast, Convict, Effect, Send
 from bftledger.pbft.evidence import Evidence, bare
 from bftledger.pbft.guilt import Signed
-from bftledger.pbft.messages import Checkpoint, Commit, Message, Prepare, PrePrepare, Status, Testimony
-from bftledger.pbft.state import State
-
-PER_TICK: Final = 4
-"""So many TESTIMONYs of a peer are heard, and so many about a fork sent, between two ticks of the shorter interval."""
+from bftledger.pbft.messages import Checkpoint, Commit, Message, NewView, Prepare, PrePrepare, Status, Testimony
+from bftledger.pbft.state import HEARD_PER_TICK, TOLD_PER_TICK, State
 
 START: Final = Seq(0)
 
 _FRAME_BYTES: Final = wire.MAX_FRAME_BYTES - 4_096
 """What is testified in one message takes no more; two NEW-VIEWs of the largest kind stay where they were found."""
+
+_HEAD_BYTES: Final = 8
+"""What a frame within a frame takes beside itself."""
 
 
 # ── evidence ──
@@ -44,8 +49,8 @@ def hear(state: State, message: Message) -> list[Effect]:
 
 
 def is_heard_enough(state: State, peer: ReplicaId) -> bool:
-    """Whether no more is heard of `peer` until the next tick: each signature takes time to check."""
-    return state.heard[peer] >= PER_TICK * state.answers_per_tick
+    """Whether no more about guilt is heard of `peer` until the next tick: each signature takes time to check."""
+    return state.heard[peer] >= HEARD_PER_TICK * state.answers_per_tick
 
 
 def announce(state: State, found: Iterable[Evidence]) -> list[Effect]:
@@ -65,6 +70,15 @@ def exposes_primary(state: State, message: Testimony) -> bool:
         and pre_prepare.replica == state.primary
     ]
     return len({(each.seq, each.digest) for each in of_primary}) > len({each.seq for each in of_primary})
+
+
+def told_in(message: Message) -> Iterator[Signed]:
+    """What is told of others in a message, if anything: in a TESTIMONY, and in the NEW-VIEWs there."""
+    for told in message.messages if isinstance(message, Testimony) else ():
+        yield told
+        if isinstance(told, NewView):
+            yield from told.view_changes
+            yield from told.pre_prepares
 
 
 # ── a vote for something else ──
@@ -103,18 +117,24 @@ def is_forked(state: State, peer: Status) -> bool:
 
 
 def disclose(state: State, peer: ReplicaId) -> list[Effect]:
-    """Sends all that made the newest blocks here, unless enough are convicted; lowest first, where the fork began."""
-    enough = len(state.witness.convicted) >= state.group.weak_quorum
-    if enough or not state.may_answer(peer, Testimony):
+    """Sends what made the newest blocks here, lowest first, where the fork began: as much at a time as `peer` hears.
+
+    Whoever else is convicted: old evidence says nothing of this fork, and there may be more who made it.
+    """
+    if not state.may_answer(peer, Testimony):
         return []
-    memories = _memories(state, after=state.witness.agreed(peer))
-    return [Send(peer, testimony) for testimony in _testimonies(state, memories)[:PER_TICK]]
+    parts = _parts(state, _memories(state, after=state.witness.agreed(peer)))
+    start = state.disclosed[peer] % len(parts) if parts else 0
+    told = _tell(state, peer, [*parts[start:], *parts[:start]])
+    state.disclosed[peer] = start + len(told)
+    return [Send(peer, testimony) for testimony in told]
 
 
 def last_words(state: State) -> list[Testimony]:
-    """What is told to all before this replica halts: it is its last chance."""
-    known = map(_pair, state.witness.listed())
-    return _testimonies(state, [*known, *_memories(state)])[:PER_TICK]
+    """What is told to all before this replica halts, as much as they hear: it is its last chance."""
+    parts = _parts(state, [*map(_pair, state.witness.listed()), *_memories(state)])
+    before = accumulate((part.size for part in parts), initial=0)
+    return [_testimony(state, part) for part, size in zip(parts, before, strict=False) if size < TOLD_PER_TICK]
 
 
 def _differs(state: State, seq: Seq, block_hash: Digest | None) -> bool:
@@ -125,8 +145,16 @@ def _differs(state: State, seq: Seq, block_hash: Digest | None) -> bool:
 
 
 def _memories(state: State, *, after: Seq = START) -> list[tuple[Signed, ...]]:
-    witness = state.witness
-    return [(signed,) for signed in (*witness.foundations(after, state.executed), *witness.new_views())]
+    """What can prove a fork, above all; of a NEW-VIEW of its own, which it does not pass on, what others signed."""
+    witness, new_views = state.witness, state.witness.new_views()
+    used = [change for new_view in new_views if new_view.replica == state.me for change in new_view.view_changes]
+    memories = (
+        *witness.foundations(after, state.executed),
+        *new_views,
+        *used,
+        *witness.commits(after, state.executed),
+    )
+    return [(signed,) for signed in memories]
 
 
 # ── what a peer lacks ──
@@ -137,28 +165,71 @@ def for_peer(state: State, peer: Status) -> list[Testimony]:
     lacking = [i for i in sorted(state.convicted_at_tick) if not peer.convicted >> i & 1]
     if not lacking:
         return []
-    pieces = {found.replica: found for found in reversed(state.witness.listed())}
-    return _testimonies(state, [_pair(pieces[i]) for i in lacking])
+    pieces = (_pair(state.witness.smallest[i]) for i in lacking)
+    return _tell(state, peer.replica, _parts(state, pieces))
 
 
 def _pair(found: Evidence) -> tuple[Signed, ...]:
     return found.first, found.second
 
 
+# ── in frames ──
+
+
+@dataclass(slots=True)
+class _Part:
+    """What goes into one TESTIMONY, `size` bytes."""
+
+    messages: list[Signed] = field(default_factory=list)
+    slots: set[tuple[object, ...]] = field(default_factory=set)
+    size: int = 0
+
+
+def _tell(state: State, peer: ReplicaId, parts: Iterable[_Part]) -> list[Testimony]:
+    """As many of these, in this order, as `peer` should be told until the next tick."""
+    told: list[Testimony] = []
+    for part in parts:
+        if state.told[peer] >= TOLD_PER_TICK * state.answers_per_tick:
+            break
+        state.told[peer] += part.size
+        state.sent_bytes[peer] += part.size
+        told.append(_testimony(state, part))
+    return told
+
+
 def _testimonies(state: State, groups: Iterable[tuple[Signed, ...]]) -> list[Testimony]:
-    """As few messages as hold all groups, none of which is divided; one that fits none is left out."""
-    packed: list[list[Signed]] = []
-    room = 0
+    return [_testimony(state, part) for part in _parts(state, groups)]
+
+
+def _testimony(state: State, part: _Part) -> Testimony:
+    return state.sign(Testimony(messages=tuple(part.messages), replica=state.me, signature=wire.UNSIGNED))
+
+
+def _parts(state: State, groups: Iterable[tuple[Signed, ...]]) -> list[_Part]:
+    """As few as hold all groups, none of which is divided; one that fits no frame is left out.
+
+    A message by itself is in one of them only, and none of this replica's own is in any.
+    """
+    parts: list[_Part] = []
+    alone: set[tuple[object, ...]] = set()
     for group in groups:
-        size = sum(len(wire.encode(signed)) + 8 for signed in group)
+        slots = {wire.testified_slot(signed) for signed in group}
+        if any(signed.replica == state.me for signed in group) or (len(group) == 1 and slots <= alone):
+            continue
+        size = sum(len(wire.encode(signed)) + _HEAD_BYTES for signed in group)
         if size > _FRAME_BYTES:
             continue
-        if not packed or size > room or len(packed[-1]) + len(group) > wire.MAX_TESTIFIED:
-            packed.append([])
-            room = _FRAME_BYTES
-        packed[-1] += group
-        room -= size
-    return [
-        state.sign(Testimony(messages=tuple(messages), replica=state.me, signature=wire.UNSIGNED))
-        for messages in packed
-    ]
+        alone |= slots if len(group) == 1 else set()
+        last = parts[-1] if parts else None
+        if (
+            last is None
+            or last.size + size > wire.MAX_TESTIMONY_BYTES
+            or len(last.messages) + len(group) > wire.MAX_TESTIFIED
+            or slots & last.slots
+        ):
+            last = _Part()
+            parts.append(last)
+        last.messages += group
+        last.slots |= slots
+        last.size += size
+    return parts

@@ -161,6 +161,7 @@ def enter(state: State, message: NewView) -> list[Effect]:
     state.new_view_timer_runs = False
     state.watched = None  # the new primary has the whole time, whatever ran while it was awaited
     state.new_view = message
+    state.witness.entered(message)
     state.view_changes = {i: change for i, change in state.view_changes.items() if change.view > state.view}
     state.pool.return_proposed()
     for pre_prepare in message.pre_prepares:

@@ -11,6 +11,7 @@ outline: the fields by themselves, and what has been signed as it stands there. 
 each message there only after it has been vouched for. Both check form only. Bytes become believable in `authenticate`.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
@@ -18,7 +19,7 @@ from typing import Any, Final, TypeVar, cast
 from bftledger.base import cbor, transaction
 from bftledger.base.crypto import SIGNATURE_BYTES, Signer, tagged_hash
 from bftledger.base.errors import BadProof, Malformed
-from bftledger.base.ids import Digest, Millis, Signature
+from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, Signature, View
 from bftledger.base.transaction import MAX_MILLIS, Transaction
 from bftledger.pbft import fields
 from bftledger.pbft.fields import DIGEST, FLAG, MASK, NUMBER, OCTETS, REPLICA, VOTES, Field, Kind, Reading, Vouch, many
@@ -56,6 +57,9 @@ MAX_HEADERS: Final = 8_192
 
 MAX_TESTIFIED: Final = 512
 """At most so many messages of others are in one TESTIMONY."""
+
+MAX_TESTIMONY_BYTES: Final = 128 * 1024
+"""So long are they together, unless they are only two: what is evidence cannot be divided."""
 
 MAX_NUMBER: Final = fields.MAX_NUMBER
 MAX_REPLICAS: Final = fields.MAX_REPLICAS
@@ -101,12 +105,34 @@ def _unpack_view_changes(value: Any, reading: Reading) -> tuple[ViewChange, ...]
     return tuple(found)
 
 
-def _unpack_testified(value: Any, reading: Reading) -> Message:
-    """One of those kinds that a correct replica signs once for each slot: none of them holds a TESTIMONY."""
-    frame = fields.octets(value)
-    if _class_of(frame) not in _TESTIFIED:
+def _unpack_testimony(value: Any, reading: Reading) -> tuple[Message, ...]:
+    """Messages of those kinds that a correct replica signs once for each slot: none of them holds a TESTIMONY.
+
+    All are opened before the first is verified: nobody makes others verify the same ones many times.
+    """
+    frames = [fields.octets(frame) for frame in fields.array(value, MAX_TESTIFIED)]
+    if len(frames) > 2 and sum(map(len, frames)) > MAX_TESTIMONY_BYTES:
+        raise Malformed("so much is testified with no more than two messages")
+    if any(_class_of(frame) not in _TESTIFIED for frame in frames):
         raise Malformed("a message that testifies to nothing")
-    return _unpack_vouched(open_frame(frame, reading.genesis_hash), reading)
+    opened = [open_frame(frame, reading.genesis_hash) for frame in frames]
+    told = Counter(testified_slot(sealed.outline) for sealed in opened)
+    if any(times > (2 if kind in _LARGE else 1) for (kind, *_), times in told.items()):
+        raise Malformed("the same is testified more than once")
+    return tuple([_unpack_vouched(sealed, reading) for sealed in opened])
+
+
+def testified_slot(message: Message) -> tuple[type, View, Seq, ReplicaId, bytes]:
+    """What a TESTIMONY tells once: each vote for a digest; or, of each sender, twice: what it says of one view."""
+    match message:
+        case PrePrepare() | Prepare() | Commit():
+            return type(message), message.view, message.seq, message.replica, message.digest
+        case Checkpoint():
+            return Checkpoint, View(0), message.seq, message.replica, message.block_hash
+        case ViewChange() | NewView():
+            return type(message), message.view, Seq(0), message.replica, b""
+        case _:
+            raise AssertionError("nothing else is testified")
 
 
 def _unpack_transaction(value: Any, reading: Reading) -> Transaction:
@@ -128,7 +154,10 @@ _PROPOSAL = Field(
 _CERTIFICATE = _embedded(CheckpointCertificate)
 _VIEW_CHANGES = replace(many(_embedded(ViewChange), MAX_REPLICAS), unpack=_unpack_view_changes)
 _TESTIFIED: Final = (PrePrepare, Prepare, Commit, Checkpoint, ViewChange, NewView)
-_TESTIMONY = replace(_embedded(PrePrepare), unpack=_unpack_testified)
+_LARGE: Final = (ViewChange, NewView)
+"""Two that differ are evidence; in their outlines they do not."""
+
+_TESTIMONY = replace(many(_embedded(PrePrepare), MAX_TESTIFIED), unpack=_unpack_testimony)
 _HEADERS = many(OCTETS, MAX_HEADERS)
 _BLOCKS = replace(many(OCTETS, MAX_BLOCKS), outline=lambda raw: () if raw == _NONE else (b"",))
 
@@ -196,9 +225,7 @@ _KINDS: Final[dict[type, Kind]] = {
         MAX_FRAME_BYTES,
         {"first": NUMBER, "blocks": _BLOCKS, "headers": _HEADERS, "certificate": _CERTIFICATE, "replica": REPLICA},
     ),
-    Testimony: Kind(
-        14, "TESTIMONY", MAX_FRAME_BYTES, {"messages": many(_TESTIMONY, MAX_TESTIFIED), "replica": REPLICA}
-    ),
+    Testimony: Kind(14, "TESTIMONY", MAX_FRAME_BYTES, {"messages": _TESTIMONY, "replica": REPLICA}),
     PreparedCertificate: Kind(
         32, "PREPARED", _SMALL + _CERTIFICATE_BYTES, {"pre_prepare": _embedded(PrePrepare), "prepares": VOTES}
     ),

@@ -6,8 +6,8 @@ and not durable, for a vote that contradicts nothing is no promise of this repli
 own messages it does not need: others remember them.
 
 What nobody can make it forget by sending more is what its owner acted upon: the COMMITs that decided each block, and
-the NEW-VIEWs of the views in which its owner prepared or decided it. All else it forgets replica by replica, so each
-may only push out what is its own.
+the NEW-VIEWs of the view that it is in and of those in which it prepared what is remembered. All else it forgets
+replica by replica, so each may only push out what is its own.
 """
 
 from collections import defaultdict
@@ -40,33 +40,45 @@ Vote = PrePrepare | Prepare | Commit
 SPAN: Final = 128
 """So many settled numbers are remembered: two sides of a fork that meet later can no longer prove it by votes."""
 
-VIEWS: Final = 8
+VIEWS: Final = 4
 """In so many views, the latest, each replica's votes for one number are remembered."""
 
 CHANGES: Final = 4
 """So many VIEW-CHANGEs of each replica, the latest, and so many NEW-VIEWs beyond those its owner acted upon."""
 
+ACTED_UPON: Final = 64
+"""So many NEW-VIEWs that its owner acted upon, the latest, and the one that it acts upon now."""
+
+SIGNATURES: Final = 1 << 19
+"""Fewer of them, if more signatures than this are in them: four of the largest that fit a frame."""
+
 
 class Witness:
     """What one replica knows of the others' signatures. `evidence`: by the convict and the rule, one piece of each."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: int = MAX_WINDOW) -> None:
+        """`window`: so many numbers above the stable checkpoint can its owner execute."""
+        self._window = window
         self.evidence: dict[tuple[ReplicaId, Rule], Evidence] = {}
         self.convicted: set[ReplicaId] = set()
+        self.smallest: dict[ReplicaId, Evidence] = {}
+        """Of each convict the piece that is told most easily."""
         self.blocks: dict[Seq, Digest] = {}
         """The hashes of those remembered blocks that its owner executed."""
         self._votes: dict[Seq, dict[ReplicaId, dict[View, list[Vote]]]] = {}
         self._decisions: dict[Seq, dict[ReplicaId, Commit]] = {}
         """The COMMITs that decided a block here."""
-        self._views: dict[Seq, set[View]] = {}
-        """The first and the last view in which its owner prepared for a number."""
+        self._views: dict[View, Seq] = {}
+        """The highest number that its owner prepared in a view."""
+        self._view = View(0)
+        """The one that its owner is in."""
         self._checkpoints: dict[Seq, dict[ReplicaId, Checkpoint]] = {}
         self._changes: dict[ReplicaId, dict[View, ViewChange]] = {}
         self._new_views: dict[View, NewView] = {}
         self._used: dict[ReplicaId, list[ViewChange]] = {}
         """The VIEW-CHANGEs in those NEW-VIEWs."""
         self._floor = Seq(0)
-        self._ceiling = Seq(MAX_WINDOW)
+        self._ceiling = Seq(window)
 
     # ── what it is told ──
 
@@ -86,14 +98,19 @@ class Witness:
         """The low watermark moved: what is far below it is forgotten."""
         floor = Seq(max(low - SPAN, 0))
         for seq in range(self._floor + 1, min(floor, self._ceiling) + 1) if floor > self._floor else ():
-            for memory in (self._votes, self._checkpoints, self._decisions, self._views, self.blocks):
+            for memory in (self._votes, self._checkpoints, self._decisions, self.blocks):
                 memory.pop(Seq(seq), None)
-        self._floor, self._ceiling = floor, Seq(low + MAX_WINDOW)
+        self._views = {view: seq for view, seq in self._views.items() if seq > floor}
+        self._floor, self._ceiling = floor, Seq(low + self._window)
+
+    def entered(self, new_view: NewView) -> None:
+        """Its owner begins this view; of two NEW-VIEWs for it, this is the one that counts."""
+        self._view = new_view.view
+        self._keep(new_view)
 
     def prepared(self, seq: Seq, view: View) -> None:
         """Its owner is about to commit to a proposal."""
-        views = self._views.setdefault(seq, set())
-        self._views[seq] = {min([*views, view]), view}
+        self._views[view] = max(seq, self._views.get(view, seq))
 
     def decided(self, seq: Seq, commits: Iterable[Commit]) -> None:
         """Its owner executes what these, and perhaps others, have committed to."""
@@ -154,15 +171,18 @@ class Witness:
         )
 
     def foundations(self, after: Seq, upto: Seq) -> Iterator[Signed]:
-        """All COMMITs and CHECKPOINTs remembered in (after, upto], by number: what blocks stand on."""
-        known = self._votes.keys() | self._checkpoints.keys() | self._decisions.keys()
+        """What the blocks in (after, upto] stand on, by number: the COMMITs that decided them, and all CHECKPOINTs."""
+        known = self._checkpoints.keys() | self._decisions.keys()
         for seq in sorted(seq for seq in known if after < seq <= upto):
-            decisive = self._decisions.get(seq, {})
-            yield from (vote for _, vote in sorted(decisive.items()))
-            for replica, views in sorted(self._votes.get(seq, {}).items()):
-                for _, votes in sorted(views.items()):
-                    yield from (v for v in votes if isinstance(v, Commit) and v != decisive.get(replica))
+            yield from (vote for _, vote in sorted(self._decisions.get(seq, {}).items()))
             yield from (vote for _, vote in sorted(self._checkpoints.get(seq, {}).items()))
+
+    def commits(self, after: Seq, upto: Seq) -> Iterator[Signed]:
+        """All other COMMITs that are remembered in (after, upto], by number; some may be among the decisive, too."""
+        for seq in sorted(seq for seq in self._votes if after < seq <= upto):
+            for _, views in sorted(self._votes[seq].items()):
+                for _, votes in sorted(views.items()):
+                    yield from (vote for vote in votes if isinstance(vote, Commit))
 
     def new_views(self) -> list[NewView]:
         """The latest NEW-VIEWs that were seen."""
@@ -181,7 +201,7 @@ class Witness:
 
     def sizes(self) -> tuple[int, int, int]:
         """Of how many numbers anything is remembered, how many VIEW-CHANGEs, how many NEW-VIEWs: all are bounded."""
-        of_votes = max(len(self._votes), len(self._decisions), len(self._views))
+        of_votes = max(len(self._votes), len(self._decisions))
         of_blocks = max(len(self._checkpoints), len(self.blocks))
         return max(of_votes, of_blocks), sum(map(len, self._changes.values())), len(self._new_views)
 
@@ -193,6 +213,9 @@ class Witness:
             return None
         self.evidence[key] = found
         self.convicted.add(found.replica)
+        held = self.smallest.get(found.replica)
+        if held is None or len(found.encode()) < len(held.encode()):
+            self.smallest[found.replica] = found
         return found
 
     def _see(self, message: Message) -> Iterator[Evidence]:
@@ -300,21 +323,44 @@ class Witness:
 
     def _see_new_view(self, message: NewView) -> Iterator[Evidence]:
         held = self._new_views.get(message.view)
-        if held is not None:
-            if (found := evidence(held, message)) is None:
-                return
-            yield found
+        if held is None:
+            self._keep(message)
+        elif (found := evidence(held, message)) is None:
+            return
         else:
-            self._new_views[message.view] = message
-            acted_upon = {view for views in self._views.values() for view in views}
-            others = sorted(view for view in self._new_views if view not in acted_upon)
-            for view in others[:-CHANGES]:
-                del self._new_views[view]
-            self._used = defaultdict(list)
-            for new_view in self._new_views.values():
-                for change in new_view.view_changes:
-                    self._used[change.replica].append(change)
+            yield found
         for change in message.view_changes:
             yield from self._see_change(change)
         for pre_prepare in message.pre_prepares:
             yield from self._see_vote(pre_prepare)
+
+    def _keep(self, new_view: NewView) -> None:
+        self._new_views[new_view.view] = new_view
+        self._forget_new_views()
+        self._used = defaultdict(list)
+        for kept in self._new_views.values():
+            for change in kept.view_changes:
+                self._used[change.replica].append(change)
+
+    def _forget_new_views(self) -> None:
+        """All but a few, but those that its owner acted upon; and of these what is too much."""
+        acted_upon = sorted(view for view in self._new_views if view in self._views and view != self._view)
+        others = sorted(view for view in self._new_views if view not in self._views and view != self._view)
+        forgotten = [*others[:-CHANGES], *acted_upon[:-ACTED_UPON]]
+        room = SIGNATURES
+        for view in reversed(acted_upon[-ACTED_UPON:]):
+            room -= _signatures(self._new_views[view])
+            if room < 0:
+                forgotten.append(view)
+        for view in forgotten:
+            del self._new_views[view]
+            self._views.pop(view, None)
+
+
+def _signatures(new_view: NewView) -> int:
+    """How many are in a NEW-VIEW."""
+    prepared = [certificate for change in new_view.view_changes for certificate in change.prepared]
+    stable = [change.stable for change in new_view.view_changes if change.stable is not None]
+    of_prepared = sum(1 + len(certificate.prepares) for certificate in prepared)
+    of_stable = sum(len(certificate.signatures) for certificate in stable)
+    return 1 + len(new_view.view_changes) + len(new_view.pre_prepares) + of_prepared + of_stable

@@ -40,9 +40,9 @@ class SharedDoor(Authenticator):
         if known is not None:
             return known if is_wanted(known) else None
         outline = self._outlines.get(frame)
-        if outline is not None and not is_wanted(outline):
-            return None
-        return self._look(frame, is_wanted)
+        if outline is None:
+            return self._look(frame, is_wanted)
+        return self._look(frame, lambda _: True) if is_wanted(outline) else None  # asked once, as of every door
 
     def read(self, frame: bytes) -> Message | None:
         """What the frame says, wanted or not; None if it is not authentic."""

@@ -6,7 +6,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
-from bftledger.check import agreement, bounds, durability, expiry, integrity, linearizability, progress, witness
+from bftledger.check import (
+    agreement,
+    bounds,
+    durability,
+    expiry,
+    integrity,
+    linearizability,
+    new_views,
+    progress,
+    witness,
+)
 from bftledger.check.durability import Held
 from bftledger.check.promises import Promises
 from bftledger.check.violation import Violation, Who
@@ -14,6 +24,8 @@ from bftledger.ledger.asking import Timing
 from bftledger.pbft import invariants
 from bftledger.pbft.evidence import verify_evidence
 from bftledger.pbft.messages import Message
+from bftledger.pbft.state import State
+from bftledger.pbft.testimony import told_in
 from bftledger.sim.client import Call
 from bftledger.sim.history import acknowledgements, expirations, ledger_of, ledger_operations, operations
 from bftledger.sim.host import Host
@@ -97,7 +109,7 @@ class Oracles(Watch):
         if self._rounds % MEASURED == 0:
             for violation in bounds.exceeded(bounds.state_bounds(state), f"replica {host.id}"):
                 self.object_to(world, violation)
-        self._note_view(world, host.id, state.view, state.active)
+        self._note_view(world, host.id, state)
         height = host.running.ledger.tip.height
         for number in range(self._heights[host.id] + 1, height + 1):
             block_hash = host.disk.block_hash(Seq(number))
@@ -106,11 +118,15 @@ class Oracles(Watch):
                 self.object_to(world, violation)
         self._heights[host.id] = height
 
-    def _note_view(self, world: World, replica: ReplicaId, view: View, active: bool) -> None:
+    def _note_view(self, world: World, replica: ReplicaId, state: State) -> None:
+        view, active = state.view, state.active
         if self._views.get(replica) == (view, active):
             return
         self._views[replica] = (view, active)
         self.entered.append(progress.Entered(world.now // 1_000, view, awaits=not active))
+        if state.new_view is not None:
+            for violation in new_views.check_new_view(replica, state.new_view, state.group):
+                self.object_to(world, violation)
 
     def said(self, world: World, host: Host, message: Message) -> None:
         """Before the message of a machine leaves that is no traitor's."""
@@ -118,9 +134,10 @@ class Oracles(Watch):
             return  # a NEW-VIEW that it passes on, or a twin, who knows nothing of what the other one said
         for violation in self._promises.add(message):
             self.object_to(world, violation)
-        if not host.disk.has_promised(message):
-            what = f"replica {host.id} sent {type(message).__name__} before it was durable"
-            self.object_to(world, Violation("promises", what, None, (host.id,)))
+        for said in (message, *told_in(message)):
+            if said.replica == host.id and not host.disk.has_promised(said):
+                what = f"replica {host.id} sent {type(said).__name__} before it was durable"
+                self.object_to(world, Violation("promises", what, None, (host.id,)))
 
     def halted(self, world: World, host: Host, reason: str) -> None:
         """An honest replica of an honest quorum has no reason to."""
@@ -137,30 +154,32 @@ def run(plan: Plan, observer: Observer | None = None) -> Report:
     """Runs the plan to its end: faults, healing, and then as long as is allowed until all is answered and settled."""
     oracles = Oracles(plan)
     world = World(plan, oracles, observer)
-    bound_us, answered, settled, target = 0, False, False, Seq(0)
     try:
-        world.run(1_000 * plan.heal_at)
-        bound_us = 1_000 * _recovery_bound_ms(world)
-        while not (answered or oracles.is_forked or _overdue(world, bound_us)):  # after a fork nobody need go on
-            answered = world.run(world.now + bound_us // 4, lambda: _is_answered(world) or oracles.is_forked)
-        target = max((host.height for host in world.up), default=Seq(0))
-        settled = answered and world.run(world.now + bound_us, lambda: _is_settled(world, target))
-        if oracles.is_forked:
-            _let_them_compare(world)
+        found = [*_live(world, oracles), *_judge_ledger(world), *_accused(world)]
     except Exception as error:  # noqa: BLE001  (whatever goes wrong in a run is what the run has found)
-        oracles.object_to(world, _defect(error))
-        return _report(world, oracles)
-    found = _overdue(world, bound_us)
-    found += progress.check_views(oracles.entered, healed=plan.heal_at, group=world.genesis.group)
-    if answered and not settled:
-        found.append(_unsettled(world, target))
-    for violation in (*found, *_judge_ledger(world), *_accused(world)):
+        found = [_defect(error)]
+    for violation in found:
         oracles.object_to(world, violation)
     return _report(world, oracles)
 
 
-def _is_over(world: World) -> bool:
-    return all(client.is_over for client in world.clients)
+def _live(world: World, oracles: Oracles) -> list[Violation]:
+    """Lets the run happen. Returns what took too long."""
+    plan = world.plan
+    world.run(1_000 * plan.heal_at)
+    bound_us = 1_000 * _recovery_bound_ms(world)
+    answered = False
+    while not (answered or oracles.is_forked or _overdue(world, bound_us)):  # after a fork nobody need go on
+        answered = world.run(world.now + bound_us // 4, lambda: _is_answered(world) or oracles.is_forked)
+    target = max((host.height for host in world.up), default=Seq(0))
+    settled = answered and world.run(world.now + bound_us, lambda: _is_settled(world, target))
+    if oracles.is_forked:
+        _let_them_compare(world)
+    found = _overdue(world, bound_us)
+    found += progress.check_views(oracles.entered, healed=plan.heal_at, group=world.genesis.group)
+    if answered and not settled:
+        found.append(_unsettled(world, target))
+    return found
 
 
 def _let_them_compare(world: World) -> None:

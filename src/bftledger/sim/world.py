@@ -254,6 +254,8 @@ class World:
             self._happened(Kind.HALTED, f"replica {host.id} halts: {error}", host.lane)
             self._watch.halted(self, host, str(error))
             for to, frame in error.last_words:
+                if not isinstance(running, Byzantine):
+                    self._say(host, frame)
                 for receiver in self._machines[to]:
                     self._carry(host, receiver, frame, _from_peer(host.id, frame), False)
             host.die()
@@ -283,9 +285,7 @@ class World:
             if frame is not last:  # a frame that goes to all is the same one to each
                 last, arriving = frame, _from_peer(host.id, frame)
                 if is_honest:
-                    message = self.door.read(frame)
-                    assert message is not None, "an honest replica sends authentic messages"
-                    self._watch.said(self, host, message)
+                    self._say(host, frame)
             for receiver in self._machines[to]:
                 self._carry(host, receiver, frame, arriving, bool(lies) and (to, frame) in lies)
         else:
@@ -293,6 +293,11 @@ class World:
                 self._reply(host, route, frame)
         if host.die_after >= 0:
             self.crash(host)
+
+    def _say(self, host: Host, frame: bytes) -> None:
+        message = self.door.read(frame)
+        assert message is not None, "an honest replica sends authentic messages"
+        self._watch.said(self, host, message)
 
     def _fire(self, host: Host, kind: type[Timer], token: int) -> None:
         timer = host.take_timer(kind, token)

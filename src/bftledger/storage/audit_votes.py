@@ -10,7 +10,15 @@ from bftledger.base.group import Group
 from bftledger.base.ids import Digest, Seq, View
 from bftledger.pbft import wire
 from bftledger.pbft.authenticate import Authenticator
-from bftledger.pbft.messages import Checkpoint, CheckpointCertificate, Commit, Prepare, PrePrepare, ViewChange
+from bftledger.pbft.messages import (
+    Checkpoint,
+    CheckpointCertificate,
+    Commit,
+    Prepare,
+    PrePrepare,
+    Testimony,
+    ViewChange,
+)
 from bftledger.storage.recall import authentic_decision, authentic_vote, proven
 from bftledger.storage.report import Findings
 from bftledger.storage.store import Slot
@@ -71,10 +79,17 @@ class VotesAudit:
                 self._findings.add("votes", str(slot), error, seq)
 
     def check_decisions(self) -> None:
-        """Each is made of authentic COMMITs for its height."""
+        """Each is a quorum's authentic COMMITs to one proposal, kept by this replica with a block that is here."""
+        (tip,) = self._db.execute("SELECT coalesce(max(height), 0) FROM blocks").fetchone()
         for height, frame in self._db.execute("SELECT height, frame FROM decisions ORDER BY height"):
             try:
-                authentic_decision(height, _blob(frame), self._authenticator)
+                commits = authentic_decision(height, _blob(frame), self._authenticator)
+                if self._replica is not None and commits.replica != self._replica:
+                    raise BadProof(f"is of replica {commits.replica} in the store of replica {self._replica}")
+                if not decides(commits, self._group):
+                    raise BadProof("is not a quorum's COMMITs to one proposal")
+                if height > tip:
+                    raise BadProof(f"is of a block that is not here: the newest is {tip}")
             except (BadProof, BadSignature, Malformed) as error:
                 self._findings.add("decisions", f"height {height}", error, height)
 
@@ -101,6 +116,12 @@ class VotesAudit:
                     transaction.verify(self._verifier)
             except (BadProof, BadSignature, Malformed) as error:
                 self._findings.add("proposals", where, error, seq)
+
+
+def decides(commits: Testimony, group: Group) -> bool:
+    """Whether these COMMITs for one height decide it: a quorum's, in one view, to one proposal."""
+    named = {(vote.view, vote.digest) for vote in commits.messages if isinstance(vote, Commit)}
+    return len(named) == 1 and len({vote.replica for vote in commits.messages}) >= group.quorum
 
 
 def _blob(value: object) -> bytes:

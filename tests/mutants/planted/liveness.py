@@ -3,7 +3,7 @@
 from bftledger.base.ids import Millis, Seq
 from bftledger.pbft import status, suspicion, transfer, view_change, wire
 from bftledger.pbft.effects import Broadcast, Effect, Send
-from bftledger.pbft.messages import Checkpoint, FetchBlocks, Message, NewView, Stable, Status, ViewChange
+from bftledger.pbft.messages import FetchBlocks, Message, NewView, Stable, Status, ViewChange
 from bftledger.pbft.state import Fetch, State
 from tests.mutants.campaigns import Steady
 from tests.mutants.mutant import Patch, breaks
@@ -40,12 +40,6 @@ def certificate_not_sent_again(state: State, peer: Status) -> list[Effect]:
     return _answer_without(state, peer, Stable)
 
 
-@breaks("TOCS'02 §5.2", "CHECKPOINTs are sent again to whoever lacks them", status, "on_status", staged=True)
-def checkpoint_not_sent_again(state: State, peer: Status) -> list[Effect]:
-    """They are sent once."""
-    return _answer_without(state, peer, Checkpoint)
-
-
 def _never_slow(state: State, now: Millis) -> bool:
     return False
 
@@ -74,12 +68,6 @@ def timer_reset_by_any_progress(state: State, done: int) -> None:
 def new_view_awaited_for_ever(state: State) -> list[Effect]:
     """It waits for as long as it takes."""
     return []
-
-
-@breaks("§4.5.2", "views change only when a quorum may follow", State, "alone", staged=True)
-def accuses_when_alone(state: State) -> bool:
-    """Who is cut off accuses the primary."""
-    return False
 
 
 @breaks(

@@ -49,7 +49,7 @@ def commit_unsigned(door: Authenticator, message: Message, digest: Callable[[], 
         _vouch(door, message, digest)
 
 
-@breaks("§4.3", "a CHECKPOINT is signed by its sender", Authenticator, "_vouch", traitor="garbage", staged=True)
+@breaks("§4.3", "a CHECKPOINT is signed by its sender", Authenticator, "_vouch", traitor="bad-signature")
 def checkpoint_unsigned(door: Authenticator, message: Message, digest: Callable[[], Digest]) -> None:
     """The signature of a CHECKPOINT is not checked when it comes; certificates are made of what came."""
     if not isinstance(message, Checkpoint):

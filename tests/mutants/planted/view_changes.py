@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from bftledger.base.ids import Digest, Seq, View
-from bftledger.pbft import normal, transfer, view_change, wire
+from bftledger.pbft import normal, view_change, wire
 from bftledger.pbft.effects import Deliver, Effect, Ignored
 from bftledger.pbft.messages import (
     CheckpointCertificate,
@@ -154,12 +154,6 @@ def votes_survive_their_view(slot: Slot) -> None:
     """PREPAREs and COMMITs of the old view stay in the log."""
     slot.pre_prepare = slot.announced = None
     slot.prepared = slot.committed = False
-
-
-@breaks("§4.4", "a replica fetches the requests that a NEW-VIEW names", transfer, "fetch_proposals", staged=True)
-def proposals_not_fetched(state: State) -> list[Effect]:
-    """It waits for them."""
-    return []
 
 
 @breaks("§4.4", "what the old primary proposed is pending until it is executed", Pool, "return_proposed", staged=True)

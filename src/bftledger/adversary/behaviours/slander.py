@@ -17,7 +17,7 @@ REMEMBERED: Final = 24
 """So many messages of each replica are remembered."""
 
 AT_ONCE: Final = 3
-"""So many testimonies go to everybody at a time: a little less than is heard of one replica."""
+"""So many testimonies go to everybody at a time: few enough for all of them to be heard."""
 
 
 class Slander(Behaviour):

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from bftledger.adversary.behaviour import Behaviour, Frame, Scene
-from bftledger.base.crypto import tagged_hash
-from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
+from bftledger.base.crypto import SIGNATURE_BYTES, tagged_hash
+from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, Signature, View
 from bftledger.pbft import wire
 from bftledger.pbft.messages import Checkpoint, Commit, Message, Prepare, PrePrepare, Status, ViewChange
 
@@ -103,6 +103,21 @@ class WrongDigest(Behaviour):
 
     def to_peer(self, to: ReplicaId, message: Message) -> Iterable[Message | bytes]:
         yield self.scene.sign(otherwise(message)) if isinstance(message, Prepare | Commit) else message
+
+
+class BadSignature(Behaviour):
+    """Votes, and does not sign."""
+
+    name = "bad-signature"
+    does = "Its PREPAREs, COMMITs and CHECKPOINTs say what an honest replica's would, under signatures that are wrong."
+    stopped_by = "The door: a message that its sender has not signed is no message (§4.2)."
+    shows = "The others commit without its votes; no certificate holds one of them."
+
+    def to_peer(self, to: ReplicaId, message: Message) -> Iterable[Message | bytes]:
+        if isinstance(message, Vote):
+            yield replace(message, signature=Signature(self.scene.chance.randbytes(SIGNATURE_BYTES)))
+        else:
+            yield message
 
 
 class EarlyVote(Behaviour):
@@ -222,6 +237,7 @@ def _shorten(memory: dict[K, V]) -> None:
 BEHAVIOURS: Final[tuple[type[Behaviour], ...]] = (
     DoubleVote,
     WrongDigest,
+    BadSignature,
     EarlyVote,
     FlipFlop,
     FalseCheckpoint,
