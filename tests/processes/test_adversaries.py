@@ -33,6 +33,7 @@ FOLLOWING = tuple(module for module in MODULES if module not in (*LEADING, *CHAN
 """These lie wherever they are."""
 
 LATER = {
+    "bury-prepared",
     "deserter",
     "early-new-view",
     "favourites",
@@ -42,6 +43,7 @@ LATER = {
     "lie-blocks",
     "mute",
     "partial-new-view",
+    "private-certificates",
     "random",
     "slow-blocks",
     "stale-new-view",
