@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from bftledger.adversary.behaviours import equivocation, new_view, primary, view_change
+from bftledger.adversary.behaviours import equivocation, new_view, primary, true_certificates, view_change
 from bftledger.adversary.catalogue import MODULES
 from bftledger.base.ids import Millis, ReplicaId, TxId
 from bftledger.cli.audit import compare
@@ -26,14 +26,13 @@ PATIENCE_MS = Millis(300)
 LEADING = (equivocation, primary)
 """These lie as primaries: each begins as one."""
 
-CHANGING = (view_change, new_view)
+CHANGING = (view_change, new_view, true_certificates)
 """These lie when views change: the primary before them is stopped for a while."""
 
 FOLLOWING = tuple(module for module in MODULES if module not in (*LEADING, *CHANGING))
 """These lie wherever they are."""
 
 LATER = {
-    "bury-prepared",
     "deserter",
     "early-new-view",
     "favourites",
@@ -43,7 +42,6 @@ LATER = {
     "lie-blocks",
     "mute",
     "partial-new-view",
-    "private-certificates",
     "random",
     "slow-blocks",
     "stale-new-view",
