@@ -43,6 +43,7 @@ from bftledger.pbft.messages import (
     Testimony,
     ViewChange,
 )
+from bftledger.pbft.proposals import NULL_PROPOSAL, make_proposal
 from bftledger.pbft.replica import Replica
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import Timer
@@ -119,7 +120,7 @@ def tx(
 def proposal(of: str | Iterable[str] = "pay bob", *, time: int = NOW, keys: Keys = FAST) -> Proposal:
     """The proposal of these transactions; of none for ()."""
     texts = (of,) if isinstance(of, str) else tuple(of)
-    return wire.make_proposal(Millis(time), tuple(tx(text, keys=keys) for text in texts))
+    return make_proposal(Millis(time), tuple(tx(text, keys=keys) for text in texts))
 
 
 def block_hash(of: str | int) -> Digest:
@@ -145,12 +146,12 @@ class Writer:
         return self.signed(kind(replica=ReplicaId(by), signature=wire.UNSIGNED, **fields))
 
     def _digest(self, of: str | Iterable[str] | None, time: int) -> Digest:
-        return wire.NULL_PROPOSAL.digest if of is None else proposal(of, time=time, keys=self.keys).digest
+        return NULL_PROPOSAL.digest if of is None else proposal(of, time=time, keys=self.keys).digest
 
     def pre_prepare(
         self, *, seq: int = 1, of: str | Iterable[str] | None = "pay bob", view: int = 0, time: int = NOW
     ) -> PrePrepare:
-        proposed = wire.NULL_PROPOSAL if of is None else proposal(of, time=time, keys=self.keys)
+        proposed = NULL_PROPOSAL if of is None else proposal(of, time=time, keys=self.keys)
         by = self.group.primary(View(view))
         message = self._sign(PrePrepare, by, view=View(view), seq=Seq(seq), digest=proposed.digest)
         return replace(message, proposal=proposed)

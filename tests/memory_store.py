@@ -10,7 +10,7 @@ from bftledger.base.ids import Digest, Seq, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.pbft import messages, wire
 from bftledger.pbft.evidence import Evidence
-from bftledger.pbft.messages import CheckpointCertificate
+from bftledger.pbft.messages import CheckpointCertificate, Record
 from tests.builders import GENESIS_BLOCK
 
 Slot = tuple[int, str, int]
@@ -43,7 +43,7 @@ class MemoryStore:
     certificates: dict[int, CheckpointCertificate] = field(default_factory=dict)
     evidence: list[Evidence] = field(default_factory=list)
 
-    def keep(self, record: wire.Record) -> None:
+    def keep(self, record: Record) -> None:
         if isinstance(record, CheckpointCertificate):
             self.certificates[record.seq] = record
         else:

@@ -15,6 +15,7 @@ from bftledger.base.ids import Digest, Millis
 from bftledger.base.transaction import Transaction
 from bftledger.pbft import wire
 from bftledger.pbft.messages import Checkpoint, Commit, Message, Prepare, PrePrepare, Relay, Status, ViewChange
+from bftledger.pbft.proposals import make_proposal
 from tests.builders import GENESIS, NOW
 
 M = TypeVar("M", bound=Message)
@@ -75,7 +76,7 @@ class Traitor:
                 time = Millis(max(0, time + self._random.choice((-15_000, -3_000, 0, 1_400))))
             kept = tuple(tx for tx in message.proposal.transactions if self._random.random() < 0.5)
             junk = () if self.calm else tuple(self._transaction(now) for _ in range(self._random.choice((0, 1, 3))))
-            proposal = wire.make_proposal(time, (*kept, *junk)[: max(1, len(message.proposal.transactions))])
+            proposal = make_proposal(time, (*kept, *junk)[: max(1, len(message.proposal.transactions))])
             other = self._signed(replace(message, digest=proposal.digest, proposal=None))
             self._alternatives[message.digest] = replace(other, proposal=proposal)
         return self._alternatives[message.digest]

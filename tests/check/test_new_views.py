@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from bftledger.base.ids import Digest, ReplicaId
 from bftledger.check.new_views import check_new_view
 from bftledger.pbft.messages import NewView, ViewChange
-from bftledger.pbft.wire import NULL_PROPOSAL
+from bftledger.pbft.proposals import NULL_PROPOSAL
 from tests.builders import Writer, proposal
 
 W = Writer()

@@ -4,8 +4,16 @@ from random import Random
 
 import pytest
 
-from bftledger.base.ids import Millis, View
-from bftledger.check.progress import Entered, Request, check_answered, check_views, recovery_bound_ms
+from bftledger.base.ids import Millis, ReplicaId, View
+from bftledger.check.progress import (
+    Entered,
+    Patience,
+    Request,
+    check_answered,
+    check_calm,
+    check_views,
+    recovery_bound_ms,
+)
 from bftledger.check.violation import MAX_VIOLATIONS
 from bftledger.ledger.asking import Timing
 from bftledger.pbft.messages import Message
@@ -76,6 +84,71 @@ def test_a_view_that_is_only_awaited_is_not_entered_and_no_news_if_it_was_awaite
     assert check_views([*awaited, *entered((101, 5), (110, 6), (120, 7))], healed=100, group=GROUP) != []
 
 
+def test_whoever_leaves_view_0_though_nothing_was_wrong_is_found() -> None:
+    assert check_calm(entered((10, 0), (20, 0))) == []
+    (found,) = check_calm([*entered((10, 0)), Entered(20, View(1), awaits=True)])
+    assert str(found) == "progress: view 1 is entered or awaited, and nothing was wrong"
+
+
+# ── patience ──
+
+ONE, TWO = ReplicaId(1), ReplicaId(2)
+
+
+def patience(*honest: int) -> Patience:
+    settings = Settings(request_timeout_ms=Millis(100), timeout_cap_ms=Millis(300))
+    return Patience(settings, GROUP, [ReplicaId(i) for i in honest or range(4)])
+
+
+def leaving(patience: Patience, *times: int) -> list[str]:
+    """What is wrong if replica 1 leaves for view 1, 2, 3, … at these times."""
+    return [found.text for view, at in enumerate(times, 1) for found in patience.left_for(ONE, View(view), at)]
+
+
+def test_each_view_that_fails_in_a_row_is_awaited_twice_as_long_up_to_the_cap() -> None:
+    assert leaving(patience(), 50, 150, 350, 650, 950) == []
+    assert leaving(patience(), 50, 149) == ["replica 1 awaited view 1 for 99 ms, at least 100 ms are due"]
+    assert leaving(patience(), 50, 150, 349) == ["replica 1 awaited view 2 for 199 ms, at least 200 ms are due"]
+    assert leaving(patience(), 50, 150, 350, 649) == ["replica 1 awaited view 3 for 299 ms, at least 300 ms are due"]
+
+
+def test_a_view_change_that_is_sent_again_is_the_same_one() -> None:
+    watch = patience()
+
+    assert leaving(watch, 50) == []
+    assert watch.left_for(ONE, View(1), 60) == []
+    assert watch.left_for(ONE, View(2), 150) == []
+
+
+def test_a_view_that_has_begun_may_be_left_at_any_time() -> None:
+    watch = patience()
+    leaving(watch, 50)
+    watch.entered(ONE)
+
+    assert watch.left_for(ONE, View(2), 60) == []
+
+
+def test_a_block_or_a_restart_begins_the_count_anew() -> None:
+    executing, restarted = patience(), patience()
+    for watch in (executing, restarted):
+        assert leaving(watch, 0, 100, 300) == []
+    executing.executed(ONE, 310)
+    restarted.began(ONE, View(3))
+
+    for watch in (executing, restarted):
+        assert watch.left_for(ONE, View(4), 700) == []
+        assert watch.left_for(ONE, View(5), 800) == []
+        assert watch.left_for(ONE, View(6), 999) != []
+
+
+def test_a_view_may_be_left_early_to_follow_others_or_if_its_primary_is_faulty() -> None:
+    following, deceived = patience(), patience(0, 2, 3)
+    following.left_for(TWO, View(2), 10)
+
+    assert leaving(following, 50, 60) == []
+    assert leaving(deceived, 50, 60) == []
+
+
 # ── the bound ──
 
 FAST_SETTINGS = Settings(request_timeout_ms=Millis(200), timeout_cap_ms=Millis(1_600))
@@ -92,8 +165,8 @@ def test_the_bound_grows_with_what_may_have_gone_wrong_before() -> None:
 
 def test_the_bound_of_the_defaults_is_known() -> None:
     """Whoever changes it should know."""
-    assert recovery_bound_ms(Settings(), GROUP, Timing(), failed_views=0) == 24_650
-    assert recovery_bound_ms(Settings(), GROUP, Timing()) == 248_150
+    assert recovery_bound_ms(Settings(), GROUP, Timing(), failed_views=0) == 25_450
+    assert recovery_bound_ms(Settings(), GROUP, Timing()) == 248_950
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from bftledger.adversary.catalogue import names
 from bftledger.cli.adversary import NAME, app
-from bftledger.cli.main import USAGE, run_app
+from bftledger.cli.main import USAGE, run, run_app
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -51,9 +52,40 @@ def test_one_behaviour_is_shown_with_its_argument(capsys: pytest.CaptureFixture[
 def test_a_name_that_nothing_has_is_one_line_with_names_like_it(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, error = said(capsys, "show", "silnt")
 
-    assert (status, out) == (1, "")
+    assert (status, out) == (USAGE, "")
     assert error.startswith(f"{NAME}: 'silnt' is no behaviour: try silent")
     assert error.count("\n") == 1
+
+
+def test_a_name_that_is_like_none_is_not_answered_with_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, error = said(capsys, "show", "xyzzy")
+
+    assert status == USAGE
+    assert error == f"{NAME}: 'xyzzy' is no behaviour: {NAME} list shows all there are\n"
+
+
+def test_nobody_is_his_own_accomplice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = str(tmp_path / "G")
+    assert run(["--home", home, "init"]) == 0
+    capsys.readouterr()
+
+    status, out, error = said(
+        capsys, "--home", home, "replica", "--id", "1", "-b", "mute", "--accomplice", "0", "--accomplice", "1"
+    )
+
+    assert (status, out) == (USAGE, "")
+    assert error == f"{NAME}: --accomplice 1: that is the replica itself, whose key it has; name another one\n"
+
+
+def test_what_it_says_fits_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    for words in (["list"], ["--help"], ["show", "--help"], ["replica", "--help"]):
+        text, _, shown = said(capsys, *words)[1].partition("Examples:\n")
+
+        assert max(len(line) for line in text.splitlines()) <= 60
+        assert all(len(line) <= 80 for line in shown.splitlines())
 
 
 def test_without_a_command_it_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:

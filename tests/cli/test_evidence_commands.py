@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from bftledger.base.ids import Digest, ReplicaId, Seq, View
+from bftledger.cli import output
+from bftledger.cli.output import USAGE
 from bftledger.home.home import Home
 from bftledger.pbft import wire
 from bftledger.pbft.evidence import Evidence, evidence
@@ -123,6 +125,27 @@ def test_evidence_against_some_only(here: Here, home: Home) -> None:
     (found,) = here.ok("evidence", "verify", "e.cbor", "--json").json["evidence"]
     assert found["replica"] == 1
     assert here("evidence", "export", "2", "-o", "e.cbor").status == 1
+
+
+def test_without_a_command_it_says_what_there_is(here: Here) -> None:
+    said = here("evidence")
+
+    assert said.status == USAGE
+    assert all(f"\n  {command}" in said.out for command in ("list", "show", "export", "verify"))
+    assert said.err == ""
+
+
+def test_what_is_told_of_evidence_fits_a_narrow_terminal(
+    here: Here, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(output, "is_terminal", lambda: True)
+    here.ok("evidence", "export", "-o", "e.cbor")
+    (Path.cwd() / "genesis.json").write_bytes(home.genesis_path.read_bytes())
+
+    for command in (["list"], ["verify", "e.cbor"]):
+        lines = here.ok("evidence", *command).out.splitlines()
+        assert max(len(line) for line in lines) <= 60
 
 
 def test_nothing_is_exported_where_there_is_nothing(here: Here) -> None:

@@ -53,6 +53,7 @@ def test_each_command_has_an_example_and_fits_60_columns(
     assert shown.strip()
     assert max(len(line) for line in text.splitlines()) <= 60
     assert all("bftledger " in line for line in shown.splitlines() if line.strip())
+    assert all(len(line) <= 80 for line in shown.splitlines())
 
 
 def test_the_examples_name_only_commands_that_exist() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bftledger.cli.output import NOT_DONE
+from bftledger.cli.output import NOT_DONE, USAGE
 from tests.cli.commands import Here
 
 SMALL = ("--calm", "--replicas", "4")
@@ -90,17 +90,65 @@ def test_twins_are_run_by_their_number(here: Here) -> None:
         (["--seed", "1", "--replicas", "3"], "give sizes from 4 to 31"),
         (["--seed", "1", "--replicas", "four"], "give sizes from 4 to 31"),
         (["--seed", "1", "--byzantine", "equivocat"], "try equivocate"),
+        (["--seed", "1", "--byzantine", "xyzzy"], "bftledger-adversary list shows all there are"),
+        (["--seed", "1", "--byzantine", "mute:loudly"], "what follows the colon should be"),
+        (["--seed", "1", "--byzantine", "mute:0"], "counts begin at 1"),
+        (["--seed", "1", "--byzantine", "mute:4"], "at least one of 4 replicas has to be honest"),
+        (["--seed", "1", "--byzantine", "mute", "--excess"], "leave out --byzantine"),
+        (["--seed", "1", "--collude"], "--byzantine names: name some"),
+        (["--seed", "1", "--views", "2"], "name how many with --twins"),
+        (["--seed", "1", "--seeds", "2"], "--seeds is about many runs"),
+        (["--seed", "1", "--jobs", "2"], "--jobs is about many runs"),
+        (["--seed", "1", "--transcript", "--json"], "leave out one of them"),
+        (["--seed", "1", "--plan", "x.json"], "a plan says all of its run"),
         (["--seeds", "1", "--html", "x.html"], "name it with --seed"),
+        (["--seeds", "1", "--traces"], "add --json"),
         (["--twins", "1", "--excess"], "leave out"),
-        (["--seed", "1", "--plan", "missing.json"], "No such file"),
+        (["--twins", "4"], "at least one of 4 replicas has to be honest"),
+        (["--twins", "1", "--seed", "16384"], "there are 16,384 such scenarios of twins: their numbers are 0 to 16383"),
+        (["--twins", "1", "--first", "16383", "--seeds", "2"], "their numbers are 0 to 16383"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_in_one_line(here: Here, words: list[str], complaint: str) -> None:
+    said = here("sim", *words)
+
+    assert said.status == USAGE
+    assert complaint in said.error
+    assert said.out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--plan", "missing.json"], "No such file"),
         (["--seed", "1", *SMALL, "--minimize"], "nothing to minimize"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_line(here: Here, words: list[str], complaint: str) -> None:
+def test_what_cannot_be_done_is_one_line(here: Here, words: list[str], complaint: str) -> None:
     said = here("sim", *words)
 
     assert said.status == NOT_DONE
     assert complaint in said.error
+
+
+def test_traitors_that_exceed_what_is_borne_may_be_told_to_collude_as_they_do(here: Here) -> None:
+    first, second = (here("sim", "--seed", "1", "--excess", *words, "--json").json for words in ([], ["--collude"]))
+
+    assert first["trace"] == second["trace"]
+
+
+def test_a_twin_is_told_of_once_with_both_its_cores(here: Here) -> None:
+    said = here.ok("sim", "--twins", "1", "--seed", "5").out
+
+    assert "Two honest cores run with its key, 0 and 4, and know nothing of each other" in said
+    assert "Replica 4 is" not in said
+
+
+def test_what_a_second_core_says_is_its_own(here: Here) -> None:
+    said = here.ok("sim", "--twins", "1", "--seed", "5", "--transcript").out
+
+    assert " 4: PREPARE v1" in said
+    assert " 4: passes on 0's PREPARE" not in said
 
 
 def test_no_command_of_a_replica_loads_an_adversary() -> None:

@@ -47,6 +47,7 @@ from bftledger.ledger.session import Action, Done, Send, Session
 from bftledger.net.curve import TransportKey
 from bftledger.pbft import wire
 from bftledger.pbft.messages import Checkpoint, CheckpointCertificate
+from bftledger.pbft.proposals import make_proposal
 
 START = Millis(1_000_000)
 ALICE = Ed25519Signer(b"a" * 32)
@@ -112,7 +113,7 @@ class FakeGroup:
 
     def decide(self, *transactions: Transaction) -> Executed:
         """The next block, certified."""
-        executed = self._executor.execute(wire.make_proposal(Millis(0), transactions))
+        executed = self._executor.execute(make_proposal(Millis(0), transactions))
         block = executed.block
         certificate = certify(block.height, block.hash)
         self.stored[block.height] = Stored(executed, certificate, tuple(self._state.items()))

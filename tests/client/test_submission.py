@@ -387,6 +387,18 @@ def test_fate_without_a_quorum_says_so(group: FakeGroup) -> None:
     assert ask_fate(Rehearsal(group), group.transaction().id).state is State.NO_QUORUM
 
 
+def test_fate_is_not_unknown_because_some_do_not_know_it_and_others_have_no_time(group: FakeGroup) -> None:
+    """Those who have no time may hold the proof."""
+    tx_id = group.decide(group.transaction()).transactions[0].id
+    group.behave[0] = lambda request: [fate(request.request_id, tx_id, TxState.UNKNOWN)]
+    for replica in (1, 2, 3):
+        group.behave[replica] = lambda request: [Busy(request_id=request.request_id, retry_ms=Millis(500))]
+    outcome = ask_fate(Rehearsal(group), tx_id)
+
+    assert outcome.state is State.NO_QUORUM
+    assert outcome.alive == 1
+
+
 # ── the session ──
 
 

@@ -10,12 +10,13 @@ from bftledger.ledger.block import Block
 from bftledger.ledger.client_messages import AskReceipt, Committed, Fate, ReceiptReply, TxState
 from bftledger.pbft import wire
 from bftledger.pbft.messages import PrePrepare
+from bftledger.pbft.proposals import make_proposal
 from tests.engine.engines import START, Engines, a_genesis
 
 
 def propose(group: Engines, *transactions: Transaction, seq: int = 1, time: int = 0) -> None:
     """Replica 0, which is down, sends its own idea of a proposal to all."""
-    proposed = wire.make_proposal(Millis(START + group.now + time), transactions)
+    proposed = make_proposal(Millis(START + group.now + time), transactions)
     message = PrePrepare(
         view=View(0), seq=Seq(seq), digest=proposed.digest, replica=group.hosts[0].id, signature=wire.UNSIGNED
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import pytest
 
@@ -255,6 +256,33 @@ def test_who_asks_for_blocks_all_the_time_is_given_only_so_many_between_two_tick
         answers += len(group.engine(0).end_round(Millis(START + group.now)).to_peers)
 
     assert answers == BLOCKS_PER_TICK
+
+
+@pytest.mark.parametrize("intervals", [3, 30])
+def test_a_replica_catches_up_where_answers_take_longer_than_it_waits_before_it_asks_another(intervals: int) -> None:
+    group = a_group_that_left_one_behind()
+    group.delay = intervals * group.settings.status_interval_ms // 2
+    group.start(LATE)
+
+    assert group.run(4 * group.delay * intervals, lambda: group.hosts[LATE].height == 5)
+
+
+def test_blocks_that_are_slow_to_come_are_asked_for_less_and_less_often() -> None:
+    group = a_group_that_left_one_behind()
+    group.start(LATE)
+    asked: list[int] = []
+
+    def see(source: int, to: int, message: Message) -> bool:
+        if isinstance(message, FetchBlocks):
+            asked.append(group.now)
+        return not isinstance(message, Blocks)
+
+    group.passes = see
+    group.run(6_000)
+
+    _, *waits = [(b - a) // group.settings.status_interval_ms for a, b in pairwise(asked)]
+    assert waits == sorted(waits)
+    assert sorted(set(waits)) == [1, 2, 4, 8]
 
 
 @pytest.mark.parametrize("gap", [1, 3])

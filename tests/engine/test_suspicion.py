@@ -6,7 +6,8 @@ from bftledger.base.ids import Millis, ReplicaId, Seq, View
 from bftledger.base.transaction import Transaction
 from bftledger.pbft import wire
 from bftledger.pbft.messages import PrePrepare, Relay, Status
-from bftledger.pbft.suspicion import BATCH, patience
+from bftledger.pbft.proposals import make_proposal
+from bftledger.pbft.suspicion import patience
 from tests.engine.engines import START, Engines
 
 
@@ -21,7 +22,7 @@ def has(group: Engines, tx: Transaction, replica: int = 3) -> bool:
 
 def pre_prepare(group: Engines, *transactions: Transaction, seq: int, to: tuple[int, ...] = (1, 2, 3)) -> None:
     """What the Byzantine replica 0 says as the primary of view 0."""
-    proposal = wire.make_proposal(Millis(START + group.now), transactions)
+    proposal = make_proposal(Millis(START + group.now), transactions)
     signed = group.signed(
         PrePrepare(view=View(0), seq=Seq(seq), digest=proposal.digest, replica=ReplicaId(0), signature=wire.UNSIGNED)
     )
@@ -81,7 +82,7 @@ def test_full_batches_do_not_excuse_a_censor_for_longer_than_its_pool_could_take
 
     monkeypatch.setattr(primary, "_fresh", without_one)
     group.submit(3, censored)
-    most = patience(group.settings) // BATCH
+    most = patience(group.engine(3).replica.state).number // group.settings.batch_count
     while views(group)[3] == (0, True) and group.hosts[3].height < 10 * most:
         group.submit(0, *[group.transaction() for _ in range(20)])
         group.run(200)

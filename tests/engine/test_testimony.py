@@ -11,6 +11,7 @@ from bftledger.engine.engine import Engine, Halted
 from bftledger.pbft import messages, wire
 from bftledger.pbft.effects import Ignored
 from bftledger.pbft.messages import Commit, Message, Prepare, PrePrepare, Proposal, Stable
+from bftledger.pbft.proposals import make_proposal
 from bftledger.pbft.state import HEARD_PER_TICK
 from bftledger.pbft.testimony import told_in
 from bftledger.pbft.wire import UNSIGNED
@@ -135,7 +136,7 @@ def test_a_replica_that_halts_sends_nothing_that_it_signed_in_the_round_that_it_
     group.cut_off(1)
     group.run(5)
     engine = group.engine(1)
-    proposal = wire.make_proposal(NOW, (group.transaction(),))
+    proposal = make_proposal(NOW, (group.transaction(),))
     pre_prepare, *votes = _round_of(group, proposal)
     engine.on_peer(ReplicaId(0), wire.encode(pre_prepare), NOW)
     engine.end_round(NOW)

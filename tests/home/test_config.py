@@ -14,8 +14,8 @@ from bftledger.home.addresses import ReplicaAddresses, check_address, check_bind
 from bftledger.home.config import MIN_WINDOW, RANGES, RELATIONS, Config, read_config, write_config
 from bftledger.home.template import Template, read_template
 from bftledger.pbft.certificates import largest_window
+from bftledger.pbft.frames import MAX_FRAME_BYTES
 from bftledger.pbft.settings import MAX_BATCH_BYTES, MAX_BATCH_COUNT, MAX_WINDOW, Settings
-from bftledger.pbft.wire import MAX_FRAME_BYTES
 
 FOUR = "".join(
     f'[[replica]]\nid = {i}\npeer = "tcp://127.0.0.1:{7000 + 2 * i}"\nclient = "tcp://127.0.0.1:{7001 + 2 * i}"\n'

@@ -14,6 +14,7 @@ from bftledger.ledger.history import History, history_path
 from bftledger.ledger.receipt import Receipt
 from bftledger.pbft import wire
 from bftledger.pbft.messages import Checkpoint, CheckpointCertificate
+from bftledger.pbft.proposals import make_proposal
 
 START = Millis(1_000_000)
 REPLICAS = [Ed25519Signer(bytes([i + 1]) * 32) for i in range(4)]
@@ -75,7 +76,7 @@ class World:
 
     def execute(self, *transactions: Transaction, time: int = 0) -> Executed:
         """The next block."""
-        executed = self.executor.execute(wire.make_proposal(Millis(time), transactions))
+        executed = self.executor.execute(make_proposal(Millis(time), transactions))
         self._store(executed)
         return executed
 

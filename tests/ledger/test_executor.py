@@ -30,8 +30,9 @@ from bftledger.ledger.block import MAX_BLOCK_BYTES, MAX_HEADER_BYTES, MAX_RESULT
 from bftledger.ledger.executor import NO_ROOM, Dropped, Executor
 from bftledger.ledger.history import History
 from bftledger.ledger.receipt import MAX_CERTIFICATE_BYTES
+from bftledger.pbft.frames import MAX_FRAME_BYTES
+from bftledger.pbft.proposals import MAX_PROPOSAL_BYTES
 from bftledger.pbft.settings import MAX_BATCH_COUNT
-from bftledger.pbft.wire import MAX_FRAME_BYTES, MAX_PROPOSAL_BYTES
 from tests.ledger.ledger_world import ALICE, BOB, GENESIS, START, World, a_genesis, a_world_of
 
 

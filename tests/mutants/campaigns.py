@@ -1,4 +1,4 @@
-"""A campaign for one bug that needs a long time of work without faults."""
+"""Campaigns for bugs that need a long time of work without faults, or views that fail in a row."""
 
 from dataclasses import dataclass, replace
 
@@ -6,6 +6,7 @@ from bftledger.base.ids import Millis
 from bftledger.pbft.settings import Settings
 from bftledger.sim.draw import Choice
 from bftledger.sim.plan import Plan, Weather, Work
+from bftledger.sim.twins import Scenario
 
 SETTINGS = Settings(
     window=16,
@@ -28,3 +29,13 @@ class Steady:
         drawn = Choice(sizes=(4,), traitors=(("censor", 1),), calm=True).plan(seed)
         work = Work(clients=3, operations=150, reads=0.0, keys=5, think_ms=100)
         return replace(drawn, settings=SETTINGS, weather=Weather(), work=work)
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """Nobody gets anywhere in view 0, and the primaries of views 1 and 2 are cut off from the other three in theirs."""
+
+    def plan(self, seed: int) -> Plan:
+        """The plan of that seed."""
+        views = (((0,), (1,), (2,), (3,)), ((0, 2, 3), (1,)), ((0, 1, 3), (2,)))
+        return Scenario(n=4, twins=(), views=views, seed=seed).plan()

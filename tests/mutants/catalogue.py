@@ -4,9 +4,8 @@ Some rules have no bug here, because nobody can see the difference. COMMITs from
 2f+1 of them say that f+1 correct ones are. Signers that are no members: their keys are not known. The sender of a frame
 that others have signed: what is signed means the same whoever brings it. CHECKPOINTs that are not sent again: their
 certificate is. An earlier min-s than the latest: who has settled a number votes on it no more, and the others are too
-few. Requests that a new view names and nobody fetches: a later primary has them. Nor can a campaign see time-outs that
-do not double, as its network is fast when it heals; nor a new primary that names what all have forgotten (TOCS'02, A3),
-as that takes more views than a run has: `tests/paper` does.
+few. Requests that a new view names and nobody fetches: a later primary has them. Nor can a campaign see a new primary
+that names what all have forgotten (TOCS'02, A3), as that takes more views than a run has: `tests/paper` does.
 """
 
 from typing import Final
@@ -21,12 +20,25 @@ from tests.mutants.planted import (
     durability,
     evidence,
     execution,
+    limits,
     liveness,
+    patience,
     signatures,
     view_changes,
 )
 
-MODULES: Final = (counting, signatures, view_changes, durability, liveness, execution, clients, evidence)
+MODULES: Final = (
+    counting,
+    signatures,
+    view_changes,
+    durability,
+    liveness,
+    execution,
+    clients,
+    evidence,
+    limits,
+    patience,
+)
 
 MUTANTS: Final = {
     found.name: found for module in MODULES for found in vars(module).values() if isinstance(found, Mutant)

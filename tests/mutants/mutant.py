@@ -9,12 +9,11 @@ from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
 from bftledger.sim.campaign import Source
-from bftledger.sim.draw import Choice
-from bftledger.sim.staged import Staged
+from bftledger.sim.draw import Choice, Staged
 from bftledger.sim.twins import Family
-from tests.mutants.campaigns import Steady
+from tests.mutants.campaigns import Failing, Steady
 
-_CALLED: Final = {Choice: "ordinary", Staged: "staged", Family: "twins", Steady: "steady"}
+_CALLED: Final = {Choice: "ordinary", Staged: "staged", Family: "twins", Steady: "steady", Failing: "failing views"}
 
 
 class Patch(NamedTuple):
@@ -67,7 +66,8 @@ def breaks(
     traitors = None if traitor is None else ((traitor, 1),)
     drawn = (Staged if staged else Choice)(sizes=(4,), traitors=traitors)
     source = campaign or drawn
-    called = f"{_CALLED[type(source)]}{f' with {traitor}' if traitor else ''}"
+    kind = "excess" if isinstance(source, Choice) and source.excess else _CALLED[type(source)]
+    called = f"{kind}{f' with {traitor}' if traitor else ''}"
 
     def make(instead: Callable[..., Any]) -> Mutant:
         assert instead.__doc__ is not None, "a mutant says what it does"

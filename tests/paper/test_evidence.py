@@ -16,12 +16,13 @@ from bftledger.pbft.effects import Broadcast, Convict, Deliver, Halt, Ignore, Ig
 from bftledger.pbft.events import Delivered, Event, Received, Started, TimerFired
 from bftledger.pbft.evidence import Evidence, evidence
 from bftledger.pbft.guilt import Rule
+from bftledger.pbft.memory import ACTED_UPON, CHANGES, SPAN
 from bftledger.pbft.messages import Commit, Message, Status, ViewChange
 from bftledger.pbft.recovery import Recent
 from bftledger.pbft.state import HEARD_PER_TICK
 from bftledger.pbft.testimony import told_in
 from bftledger.pbft.timers import StatusTimer
-from bftledger.pbft.witness import ACTED_UPON, CHANGES, SPAN, Witness
+from bftledger.pbft.witness import Witness
 from tests.builders import (
     GENESIS_BLOCK,
     NOW,
@@ -214,7 +215,7 @@ def test_the_witness_forgets_what_is_long_settled() -> None:
     for view in range(1, 20):
         backup.take(W.view_change(2, view=view))
 
-    numbers, changes, _ = backup.state.witness.sizes()
+    numbers, changes, _ = backup.state.witness.memory.sizes()
     assert numbers == SPAN
     assert changes == CHANGES
 
@@ -478,7 +479,7 @@ def test_new_views_that_others_testify_push_out_none_that_was_acted_upon() -> No
         backup.having(W.pre_prepare(view=view, of="pay eve"), W.prepare(0, view=view, of="pay eve"))
         backup.having(W.testimony(0, *late))
 
-    kept = [new_view.view for new_view in backup.state.witness.new_views()]
+    kept = [new_view.view for new_view in backup.state.witness.memory.new_views()]
     assert kept[:3] == [3, 7, 11]
     assert len(kept) == 3 + CHANGES
     assert convict(*backup.take(W.testimony(1, W.commit(0)))) == [(0, Rule.HIDDEN_COMMIT)]
@@ -489,28 +490,28 @@ def test_of_the_new_views_that_were_acted_upon_the_latest_are_remembered() -> No
     for view in range(1, ACTED_UPON + 10):
         new_view = W.new_view([W.view_change(i, view=view) for i in (0, 1, 2)])
         witness.see(new_view)
-        witness.entered(new_view)
-        witness.prepared(Seq(1), View(view))
+        witness.memory.entered(new_view)
+        witness.memory.prepared(Seq(1), View(view))
 
-    held = [new_view.view for new_view in witness.new_views()]
+    held = [new_view.view for new_view in witness.memory.new_views()]
     assert held[-(ACTED_UPON + 1) :] == list(range(9, ACTED_UPON + 10)), "and the one that it is in"
     assert len(held) <= ACTED_UPON + 1 + CHANGES
-    witness.settle(Seq(SPAN + 1))
+    witness.memory.settle(Seq(SPAN + 1))
     witness.see(W.new_view([W.view_change(i, view=99) for i in (0, 1, 2)]))
-    assert len(witness.new_views()) == CHANGES + 1, "what it prepared is long settled"
+    assert len(witness.memory.new_views()) == CHANGES + 1, "what it prepared is long settled"
 
 
 def test_fewer_new_views_are_remembered_if_they_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     changes = [W.view_change(i, prepared=[W.prepared(seq=seq) for seq in range(1, 9)]) for i in (0, 1, 2)]
     of_one = 1 + 3 + 8 + 3 * 8 * 3
-    monkeypatch.setattr("bftledger.pbft.witness.SIGNATURES", 3 * of_one)
+    monkeypatch.setattr("bftledger.pbft.memory.SIGNATURES", 3 * of_one)
     witness = Witness()
     for view in range(1, 20):
         again = [replace(change, view=View(view)) for change in changes]
-        witness.entered(replace(W.new_view(changes), view=View(view), view_changes=tuple(again)))
-        witness.prepared(Seq(1), View(view))
+        witness.memory.entered(replace(W.new_view(changes), view=View(view), view_changes=tuple(again)))
+        witness.memory.prepared(Seq(1), View(view))
 
-    assert [new_view.view for new_view in witness.new_views()] == [16, 17, 18, 19]
+    assert [new_view.view for new_view in witness.memory.new_views()] == [16, 17, 18, 19]
 
 
 @pytest.mark.parametrize("guilty", [(1, 2), (0, 1)])
@@ -527,7 +528,7 @@ def test_old_convicts_and_such_as_give_themselves_away_hide_no_fork(guilty: tupl
 
 
 def test_who_is_told_of_a_fork_is_told_all_of_it_a_little_at_each_tick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bftledger.pbft.wire.MAX_TESTIMONY_BYTES", 400)
+    monkeypatch.setattr("bftledger.pbft.kinds.MAX_TESTIMONY_BYTES", 400)
     monkeypatch.setattr("bftledger.pbft.testimony.TOLD_PER_TICK", 300)
     monkeypatch.setattr("bftledger.pbft.state.TOLD_PER_TICK", 300)
     group = Cores(1, 2)
@@ -566,7 +567,7 @@ def test_a_replica_that_halts_says_nothing_of_its_own_last_round() -> None:
     backup = a_replica(id=1).having(W.pre_prepare())
     backup.having(W.prepare(2), W.commit(0), W.commit(2), delivered(1))
     own = {1}
-    assert own <= {vote.replica for vote in backup.state.witness.foundations(Seq(0), Seq(1))}
+    assert own <= {vote.replica for vote in backup.state.witness.memory.foundations(Seq(0), Seq(1))}
 
     words = backup.last_words()
 

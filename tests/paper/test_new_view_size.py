@@ -7,6 +7,7 @@ from bftledger.base.ids import ReplicaId, View
 from bftledger.pbft import wire
 from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.certificates import largest_window
+from bftledger.pbft.frames import MAX_FRAME_BYTES
 from bftledger.pbft.messages import Message, NewView, PrePrepare, ViewChange
 from bftledger.pbft.replica import Replica
 from bftledger.pbft.settings import Settings
@@ -41,7 +42,7 @@ def test_a_new_view_fits_a_frame_though_f_of_its_view_changes_hold_all_that_the_
     others = (writer.group.quorum - 1) * (sizes[most] - sizes[0])
 
     assert authentic(writer, full) == full
-    assert len(wire.encode(new_view)) + others <= wire.MAX_FRAME_BYTES
+    assert len(wire.encode(new_view)) + others <= MAX_FRAME_BYTES
 
 
 @pytest.mark.parametrize("n", [25, 64])

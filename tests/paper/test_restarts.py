@@ -7,9 +7,8 @@ from typing import Any
 from bftledger.base.ids import Millis, Seq, View
 from bftledger.pbft.effects import Deliver, Ignore, Ignored, Persist, StartTimer
 from bftledger.pbft.events import Started, Submitted
-from bftledger.pbft.messages import Commit, Message, NewView, Prepare, PrePrepare, ViewChange
+from bftledger.pbft.messages import Commit, Message, NewView, Prepare, PrePrepare, Record, ViewChange
 from bftledger.pbft.timers import BatchTimer, RequestTimer
-from bftledger.pbft.wire import Record
 from tests.builders import GENESIS_BLOCK, TestedReplica, Writer, a_replica, delivered, fired, only, sent, tx
 from tests.cluster import Cluster
 

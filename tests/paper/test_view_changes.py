@@ -13,6 +13,8 @@ from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.certificates import largest_window
 from bftledger.pbft.effects import Ignore, Ignored, Persist, Send
 from bftledger.pbft.events import Received
+from bftledger.pbft.fields import MAX_NUMBER
+from bftledger.pbft.frames import MAX_FRAME_BYTES
 from bftledger.pbft.messages import (
     CheckpointCertificate,
     Commit,
@@ -25,10 +27,10 @@ from bftledger.pbft.messages import (
     Proposed,
     ViewChange,
 )
+from bftledger.pbft.proposals import NULL_PROPOSAL
 from bftledger.pbft.replica import Replica
 from bftledger.pbft.settings import MAX_WINDOW, Settings
 from bftledger.pbft.timers import RequestTimer, StatusTimer
-from bftledger.pbft.wire import NULL_PROPOSAL
 from tests.builders import (
     FAST,
     GENESIS_BLOCK,
@@ -161,7 +163,7 @@ def test_the_new_view_of_a_full_log_fits_a_frame(n: int) -> None:
     window = largest_window(n)
     quorum = FAST.group(n).quorum
     signers = [(ReplicaId(i), wire.UNSIGNED) for i in range(n - quorum, n)]
-    far, view, digest = Seq(wire.MAX_NUMBER), View(wire.MAX_NUMBER), Digest(bytes(32))
+    far, view, digest = Seq(MAX_NUMBER), View(MAX_NUMBER), Digest(bytes(32))
     last = ReplicaId(n - 1)
     bare = PrePrepare(view=view, seq=far, digest=digest, replica=last, signature=wire.UNSIGNED)
     prepared = PreparedCertificate(pre_prepare=bare, prepares=tuple(signers[1:]))
@@ -176,7 +178,7 @@ def test_the_new_view_of_a_full_log_fits_a_frame(n: int) -> None:
         message = NewView(view=view, view_changes=changes, pre_prepares=assigned, replica=last, signature=wire.UNSIGNED)
         return len(wire.encode(message)) + (quorum - 1) * (len(wire.encode(changes[0])) + 5)
 
-    assert size(window) <= wire.MAX_FRAME_BYTES < size(window + 1 + window // 20)
+    assert size(window) <= MAX_FRAME_BYTES < size(window + 1 + window // 20)
 
 
 def broken_new_views() -> Iterator[tuple[str, NewView]]:

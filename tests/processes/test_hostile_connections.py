@@ -26,6 +26,7 @@ from bftledger.ledger.client_wire import decode_reply, encode
 from bftledger.net.curve import TransportKey
 from bftledger.pbft import wire
 from bftledger.pbft.messages import Prepare, PrePrepare, Relay, Status
+from bftledger.pbft.proposals import NULL_PROPOSAL
 from tests.processes.group import ALL, DEADLINE_S, Observer, Processes, signer
 
 SEED = 20_250_521
@@ -172,10 +173,10 @@ def _hostile_messages(group: Processes) -> Iterator[bytes]:
             PrePrepare(
                 view=View(0),
                 seq=Seq(2),
-                digest=wire.NULL_PROPOSAL.digest,
+                digest=NULL_PROPOSAL.digest,
                 replica=replica,
                 signature=wire.UNSIGNED,
-                proposal=wire.NULL_PROPOSAL,
+                proposal=NULL_PROPOSAL,
             ),
             Relay(transactions=(), replica=replica, signature=wire.UNSIGNED),
             Status(

@@ -6,17 +6,19 @@ from hypothesis import strategies as st
 
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, Signature, View
 from bftledger.base.transaction import MAX_MILLIS, MAX_PAYLOAD_BYTES, Transaction, sign
-from bftledger.pbft import messages, wire
+from bftledger.pbft import kinds, messages
+from bftledger.pbft.fields import MAX_NUMBER, MAX_REPLICAS
+from bftledger.pbft.proposals import make_proposal
 from tests.builders import ED25519, FAST, GENESIS, Writer
 
 W = Writer(4, ED25519)
 SIGNERS = [FAST.signer(f"client {i}") for i in range(3)]
 
-numbers = st.one_of(st.integers(0, 300), st.integers(0, wire.MAX_NUMBER))
-replicas = st.integers(0, wire.MAX_REPLICAS - 1).map(ReplicaId)
+numbers = st.one_of(st.integers(0, 300), st.integers(0, MAX_NUMBER))
+replicas = st.integers(0, MAX_REPLICAS - 1).map(ReplicaId)
 digests = st.binary(min_size=32, max_size=32).map(Digest)
 signatures = st.binary(min_size=64, max_size=64).map(Signature)
-masks = st.integers(0, (1 << wire.MAX_REPLICAS) - 1)
+masks = st.integers(0, (1 << MAX_REPLICAS) - 1)
 votes = st.dictionaries(replicas, signatures, max_size=5).map(lambda found: tuple(sorted(found.items())))
 views, seqs = numbers.map(View), numbers.map(Seq)
 
@@ -35,7 +37,7 @@ def transactions(draw: st.DrawFn) -> Transaction:
 
 
 proposals = st.builds(
-    wire.make_proposal,
+    make_proposal,
     st.integers(0, MAX_MILLIS).map(Millis),
     st.lists(transactions(), max_size=3, unique_by=lambda tx: tx.id).map(tuple),
 )
@@ -115,7 +117,7 @@ records: dict[str, st.SearchStrategy[Any]] = {
     "Testimony": st.builds(
         messages.Testimony,
         messages=st.lists(
-            bare_pre_prepares | _vote(messages.Commit) | view_changes, max_size=3, unique_by=wire.testified_slot
+            bare_pre_prepares | _vote(messages.Commit) | view_changes, max_size=3, unique_by=kinds.testified_slot
         ).map(tuple),
         **_from,
     ),

@@ -19,6 +19,11 @@ from bftledger.base.ids import Digest, ReplicaId
 from bftledger.base.transaction import ENVELOPE_BYTES
 from bftledger.pbft import messages, wire
 from bftledger.pbft.authenticate import Authenticator
+from bftledger.pbft.fields import MAX_NUMBER
+from bftledger.pbft.frames import MAX_FRAME_BYTES
+from bftledger.pbft.kinds import MAX_BLOCKS, MAX_HEADERS
+from bftledger.pbft.messages import Record
+from bftledger.pbft.proposals import make_proposal
 from bftledger.pbft.settings import MAX_BATCH_BYTES, MAX_BATCH_COUNT, MAX_WINDOW
 from tests.builders import ED25519, FAST, GENESIS, NOW, Writer, tx
 from tests.properties.examples import EXAMPLES, W, records
@@ -40,7 +45,7 @@ def door(group: Group = W.group) -> Authenticator:
 def test_every_message_and_certificate_survives_its_frame(kind: str) -> None:
     @settings(max_examples=25, deadline=None)
     @given(records[kind])
-    def round_trip(record: wire.Record) -> None:
+    def round_trip(record: Record) -> None:
         frame = wire.encode(record)
 
         assert wire.decode(frame, GENESIS) == record
@@ -173,7 +178,7 @@ def test_a_proposal_with_a_forged_or_repeated_transaction_is_refused() -> None:
     assert fast is not None
     (forged,) = fast.transactions
     for batch in ((forged,), (forged, forged)):
-        proposal = wire.make_proposal(fast.time, batch)
+        proposal = make_proposal(fast.time, batch)
         message = W.signed(dataclasses.replace(W.pre_prepare(), digest=proposal.digest))
 
         with pytest.raises(REFUSED):
@@ -198,7 +203,7 @@ def test_a_batch_at_the_protocols_bounds_is_taken_whatever_the_settings_here_are
     transactions = tuple(tx(f"{i}", size=860) for i in range(MAX_BATCH_COUNT))
     room = MAX_BATCH_BYTES - sum(len(each.encoded) for each in transactions[1:])
     transactions = (tx("0", size=room - ENVELOPE_BYTES), *transactions[1:])
-    proposal = wire.make_proposal(NOW, transactions)
+    proposal = make_proposal(NOW, transactions)
     match kind:
         case "PrePrepare":
             bare = fast.signed(dataclasses.replace(fast.pre_prepare(), digest=proposal.digest))
@@ -292,10 +297,10 @@ def bombs() -> Iterator[tuple[str, bytes]]:
     for number in (*range(1, 14), 32, 33):
         items = [0] * 16_000
         yield f"many items in a frame of kind {number}", cbor.encode([number, items, SIGNATURE])
-        yield f"a long string in a frame of kind {number}", cbor2.dumps([number, [], bytes(wire.MAX_FRAME_BYTES - 16)])
+        yield f"a long string in a frame of kind {number}", cbor2.dumps([number, [], bytes(MAX_FRAME_BYTES - 16)])
         yield (
             f"a long field in a frame of kind {number}",
-            cbor2.dumps([number, [bytes(wire.MAX_FRAME_BYTES - ROOM)] * 1, SIGNATURE]),
+            cbor2.dumps([number, [bytes(MAX_FRAME_BYTES - ROOM)] * 1, SIGNATURE]),
         )
     frame = wire.encode(W.view_change(1))
     for _ in range(2_000):  # a NEW-VIEW in a NEW-VIEW in a NEW-VIEW …
@@ -307,14 +312,14 @@ def bombs() -> Iterator[tuple[str, bytes]]:
     prepared = cbor.encode([32, [pre_prepare, []]])
     change = cbor.encode([5, [1, None, [prepared] * MAX_WINDOW, 1], SIGNATURE])
     yield "prepared certificates", cbor.encode([5, [1, CERTIFICATE, [prepared] * MAX_WINDOW, 1], SIGNATURE])
-    full = wire.MAX_FRAME_BYTES - ROOM - len(CERTIFICATE)
+    full = MAX_FRAME_BYTES - ROOM - len(CERTIFICATE)
     long = bytes(full // MAX_WINDOW - 5)
     yield "a VIEW-CHANGE", cbor.encode([5, [1, CERTIFICATE, [long] * MAX_WINDOW, 1], SIGNATURE])
-    many = [change] * ((wire.MAX_FRAME_BYTES - 130 * MAX_WINDOW - ROOM) // (len(change) + 5))
+    many = [change] * ((MAX_FRAME_BYTES - 130 * MAX_WINDOW - ROOM) // (len(change) + 5))
     yield "a NEW-VIEW", cbor.encode([6, [1, many, [pre_prepare] * MAX_WINDOW, 1], SIGNATURE])
-    many = [frame[: (wire.MAX_FRAME_BYTES - 130 * MAX_WINDOW - ROOM) // 256 - 5]] * 256
+    many = [frame[: (MAX_FRAME_BYTES - 130 * MAX_WINDOW - ROOM) // 256 - 5]] * 256
     yield "a NEW-VIEW of 256", cbor.encode([6, [1, many, [pre_prepare] * MAX_WINDOW, 1], SIGNATURE])
-    slot = [wire.MAX_NUMBER, True, b"\xff" * 32, b"\xff" * 32, b"\xff" * 32]
+    slot = [MAX_NUMBER, True, b"\xff" * 32, b"\xff" * 32, b"\xff" * 32]
     yield "a STATUS", cbor.encode([7, [1, True, 1, 1, [slot] * MAX_WINDOW, b"\xff" * 32, 1], SIGNATURE])
     unsigned = [cbor.encode([bytes(32), i.to_bytes(8, "big"), 0, 1, bytes(896), SIGNATURE]) for i in range(4_096)]
     yield "a RELAY", cbor.encode([8, [unsigned, 1], SIGNATURE])
@@ -325,8 +330,8 @@ def bombs() -> Iterator[tuple[str, bytes]]:
         "a PRE-PREPARE with another proposal",
         cbor.encode([*signed("PrePrepare", 1, [0, 1, bytes(32), 0]), cbor.encode([0, unsigned])]),
     )
-    blocks = [bytes(27_000)] * wire.MAX_BLOCKS
-    yield "BLOCKS", cbor.encode([13, [1, blocks, [bytes(130)] * wire.MAX_HEADERS, CERTIFICATE, 1], SIGNATURE])
+    blocks = [bytes(27_000)] * MAX_BLOCKS
+    yield "BLOCKS", cbor.encode([13, [1, blocks, [bytes(130)] * MAX_HEADERS, CERTIFICATE, 1], SIGNATURE])
 
 
 @pytest.mark.parametrize("frame", [pytest.param(frame, id=what) for what, frame in bombs()])
@@ -373,7 +378,7 @@ def garbage() -> Iterator[tuple[str, bytes]]:
         prepared = cbor.encode([32, [inside, [[2, SIGNATURE], [3, SIGNATURE]]]])
         change = cbor.encode(signed("ViewChange", 5, [1, None, [prepared] * MAX_WINDOW, 1]))
         yield f"a VIEW-CHANGE of {what} pre-prepares without votes", change
-        count = (wire.MAX_FRAME_BYTES - 130 * MAX_WINDOW - ROOM) // (len(change) + 5)
+        count = (MAX_FRAME_BYTES - 130 * MAX_WINDOW - ROOM) // (len(change) + 5)
         yield (
             f"a NEW-VIEW of the same VIEW-CHANGE of {what} pre-prepares",
             cbor.encode(signed("NewView", 6, [1, [change] * count, [inside] * MAX_WINDOW, 1])),

@@ -6,6 +6,7 @@ from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
 from bftledger.base.transaction import Transaction
 from bftledger.pbft import wire
 from bftledger.pbft.messages import Checkpoint, Message, Prepare, PrePrepare, Relay
+from bftledger.pbft.proposals import make_proposal
 from bftledger.pbft.wire import UNSIGNED
 from bftledger.sim.recording import Fate, Happening, Kind, Recording, Sending
 from bftledger.sim.subject import Called, Deed, Span, Subject
@@ -24,7 +25,7 @@ def signed(message: wire.M) -> wire.M:
 
 def pre_prepare(*transactions: Transaction, seq: int = 1) -> PrePrepare:
     """Replica 0 proposes these in view 0."""
-    proposal = wire.make_proposal(Millis(START + seq), transactions)
+    proposal = make_proposal(Millis(START + seq), transactions)
     bare = PrePrepare(view=View(0), seq=Seq(seq), digest=proposal.digest, replica=ReplicaId(0), signature=UNSIGNED)
     return replace(signed(bare), proposal=proposal)
 

@@ -1,8 +1,13 @@
 """What a recording tells of replicas, and that telling it changes nothing."""
 
+from bftledger.base.ids import ReplicaId
 from bftledger.sim.draw import Choice, draw
-from bftledger.sim.recording import Happening, Kind, Recording
+from bftledger.sim.plan import Crash, Plan
+from bftledger.sim.recording import Happening, Kind, Recording, Sending
 from bftledger.sim.run import run
+from bftledger.sim.subject import Subject
+from bftledger.sim.transcript import describer_of, said
+from bftledger.sim.world import genesis_of
 
 
 def recorded(seed: int, **choice: object) -> tuple[Recording, str]:
@@ -32,6 +37,32 @@ def test_an_equivocating_primary_is_left_and_convicted_in_the_chronicle() -> Non
     assert {h.replica for h in happenings(recording, Kind.VIEW_LEFT)} >= {1, 2, 3}
     assert {h.view for h in happenings(recording, Kind.VIEW_BEGUN)} >= {0, 1}
     assert {h.text for h in happenings(recording, Kind.EVIDENCE)} == {"holds proof that replica 0 is guilty"}
+
+
+def test_a_crash_that_was_announced_and_never_came_is_told_to_be_over() -> None:
+    def told(*, fuse: int) -> list[str]:
+        recording = Recording()
+        run(Plan(seed=1, faults=(Crash(at=1, until=300, replica=ReplicaId(1), fuse=fuse),), heal_at=300), recording)
+        kinds = (Kind.FAULT, Kind.CRASHED, Kind.STARTED)
+        return [h.text for kind in kinds for h in happenings(recording, kind) if h.at]
+
+    announced = "replica 1 is to crash at operation {} of its store"
+    assert told(fuse=5_000) == [announced.format(5_000), "over: replica 1 did not crash"]
+    assert told(fuse=1) == [announced.format(1), "replica 1 crashes", "replica 1 starts"]
+
+
+def test_what_a_traitor_leaves_out_of_its_testimony_is_no_lie() -> None:
+    """The core of an equivocating primary passes on what convicts it; the traitor does not, which is no lie."""
+    plan = Plan(seed=1, traitors={ReplicaId(0): ("equivocate",)})
+    recording = Recording()
+    report = run(plan, recording)
+    describer = describer_of(Subject(seed=1, genesis=genesis_of(plan.n, plan.real_keys)))
+    lies = [said(describer, event) for event in recording.events if isinstance(event, Sending) and event.is_lie]
+
+    assert report.convicted == {0}
+    assert [name for name in report.counts if name.startswith("lies: ")] == ["lies: equivocate"]
+    assert lies
+    assert not [line for line in lies if line.startswith("TESTIMONY")]
 
 
 def test_who_records_a_run_does_not_change_it() -> None:

@@ -218,7 +218,9 @@ def test_the_headline_says_who_was_byzantine_what_the_group_did_and_the_verdict(
     sentences = page_of(equivocation()).text_in("p")
 
     assert sentences[0].endswith("Replica 0 is Byzantine. It tells one replica this and the others that (equivocate).")
-    assert sentences[1].startswith("Traitors sent 6 messages that no honest replica would have sent.")
+    assert sentences[1].startswith(
+        "Traitors sent 5 messages that no honest replica would have sent. Traitors withheld 1 message that an honest"
+    )
     assert sentences[1].endswith("The primary was replaced, and the last view was 1, led by replica 1.")
     assert sentences[2] == "All calls but one were answered."
 

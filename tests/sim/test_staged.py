@@ -1,7 +1,7 @@
 """Plans in stages: what they are for is that views change, and that view changes have something to carry over."""
 
+from bftledger.sim.draw import Staged
 from bftledger.sim.run import run
-from bftledger.sim.staged import Staged
 
 FOUR = Staged(sizes=(4,))
 

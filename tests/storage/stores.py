@@ -29,6 +29,7 @@ from bftledger.pbft.messages import (
     Testimony,
     ViewChange,
 )
+from bftledger.pbft.proposals import make_proposal
 from bftledger.storage.sqlite import SqliteStore
 from bftledger.storage.store import BlockRows, Store
 
@@ -76,7 +77,7 @@ def tx(number: int, words: str = "") -> Transaction:
 
 
 def proposal(seq: int, *transactions: Transaction) -> Proposal:
-    return wire.make_proposal(Millis(START + seq * 10), transactions or (tx(100 * seq), tx(100 * seq + 1)))
+    return make_proposal(Millis(START + seq * 10), transactions or (tx(100 * seq), tx(100 * seq + 1)))
 
 
 def pre_prepare(seq: int, view: int = 0, of: Proposal | None = None) -> PrePrepare:
@@ -196,12 +197,12 @@ def fill(store: Store, blocks: int = 5) -> Scribe:
     scribe = Scribe(store)
     for height in range(1, blocks + 1):
         rows = scribe.write_block(is_certified=height != 2)
+    store.save_vote(view_change(1))
+    store.save_vote(new_view(1))  # before the votes, for it would make those of view 0 void
     for seq in (blocks + 1, blocks + 2):
         for vote in (pre_prepare(seq), prepare(seq), prepared(seq), commit(seq)):
             store.save_vote(vote)
     store.save_vote(checkpoint(blocks, rows.block_hash))
-    store.save_vote(view_change(1))
-    store.save_vote(new_view(1))
     store.save_evidence(against(3))
     store.save_decision(Seq(blocks), decision(blocks))
     store.commit()

@@ -13,7 +13,7 @@ import pytest
 from bftledger.base.errors import StoreError
 from bftledger.base.ids import ReplicaId, Seq
 from bftledger.ledger.block import Header
-from bftledger.pbft import wire
+from bftledger.pbft.proposals import make_proposal
 from bftledger.storage.recall import recall_certificate, recall_history, recall_votes
 from bftledger.storage.sqlite import SqliteStore
 from tests.storage.stores import DOOR, HASH, ME, Disk, Scribe, a_genesis, certificate, fill, prepare, proposal, tx
@@ -184,7 +184,7 @@ def test_a_vote_in_another_votes_slot_is_refused(disk: Disk, filled: Path) -> No
 
 
 def test_a_proposal_that_was_tampered_with_is_refused(disk: Disk, filled: Path) -> None:
-    other = wire.make_proposal(proposal(6).time, (tx(1),))
+    other = make_proposal(proposal(6).time, (tx(1),))
     with closing(sqlite3.connect(filled, isolation_level=None)) as db:
         db.execute("UPDATE proposals SET proposal = ? WHERE seq = 6", (other.encoded,))
 

@@ -10,7 +10,8 @@ import pytest
 from bftledger.base.errors import StoreError
 from bftledger.base.ids import Millis, Seq, TxId
 from bftledger.pbft import wire
-from bftledger.pbft.witness import SPAN
+from bftledger.pbft.memory import SPAN
+from bftledger.pbft.proposals import make_proposal
 from bftledger.storage.memory import MemoryStore
 from bftledger.storage.recall import recall_evidence, recall_recent, recall_votes
 from bftledger.storage.sqlite import SqliteStore
@@ -184,7 +185,7 @@ def test_every_kind_of_vote_comes_back_authentic(medium: Medium) -> None:
 
 
 def test_a_vote_takes_the_place_of_the_one_in_its_slot(store: Store) -> None:
-    other = wire.make_proposal(Millis(START), ())
+    other = make_proposal(Millis(START), ())
     store.save_vote(pre_prepare(1))
     store.save_vote(pre_prepare(1, of=other))
     store.save_vote(pre_prepare(1, view=4, of=other))
@@ -240,6 +241,60 @@ def test_discarding_forgets_votes_and_proposals_up_to_a_number_but_no_view(mediu
 
     found = recall_votes(medium.restart(), DOOR)
     assert by_slot(found) == by_slot([new_view(1), view_change(1), pre_prepare(3), prepared(3), checkpoint(3)])
+
+
+def test_a_new_view_forgets_what_was_promised_in_earlier_ones(medium: Medium) -> None:
+    store = medium.restart()
+    votes: list[Vote] = [pre_prepare(1), prepare(1), commit(1), checkpoint(1), pre_prepare(2), view_change(1)]
+    for vote in votes:
+        store.save_vote(vote)
+    store.save_vote(new_view(1))
+    again = pre_prepare(2, view=1)
+    store.save_vote(again)
+    store.commit()
+
+    found = recall_votes(medium.restart(), DOOR)
+
+    assert by_slot(found) == by_slot([new_view(1), view_change(1), checkpoint(1), again])
+
+
+def test_a_view_change_forgets_nothing_for_its_view_may_never_begin(store: Store) -> None:
+    votes: list[Vote] = [pre_prepare(1), prepare(1), commit(1)]
+    for vote in (*votes, view_change(1), view_change(2)):
+        store.save_vote(vote)
+
+    assert by_slot(recall_votes(store, DOOR)) == by_slot([view_change(2), *votes])
+
+
+def test_what_is_prepared_is_kept_with_its_proposal_however_many_views_begin(medium: Medium) -> None:
+    """§4.4: the next VIEW-CHANGE names it, and whoever names a proposal must have it."""
+    store = medium.restart()
+    other = make_proposal(Millis(START), ())
+    for vote in (pre_prepare(1), prepare(1), prepared(1), commit(1)):
+        store.save_vote(vote)
+    for view in (1, 2, 3):
+        store.save_vote(new_view(view))
+        store.save_vote(pre_prepare(1, view=view, of=other))
+    store.commit()
+
+    found = recall_votes(medium.restart(), DOOR)
+
+    assert by_slot(found) == by_slot([new_view(3), prepared(1), pre_prepare(1), pre_prepare(1, view=3, of=other)])
+
+
+def test_a_late_new_view_of_an_earlier_view_forgets_nothing(store: Store) -> None:
+    for vote in (new_view(3), pre_prepare(1, view=3), new_view(2)):
+        store.save_vote(vote)
+
+    assert recall_votes(store, DOOR) == [new_view(3), pre_prepare(1, view=3)]
+
+
+def test_a_proposal_that_a_kept_pre_prepare_names_too_is_kept(store: Store) -> None:
+    again = pre_prepare(1, view=1)
+    for vote in (pre_prepare(1), prepared(1), new_view(1), again, prepared(1, view=1), new_view(2)):
+        store.save_vote(vote)
+
+    assert recall_votes(store, DOOR) == [new_view(2), again, prepared(1, view=1)]
 
 
 # ── evidence ──

@@ -7,24 +7,26 @@ it says of its own it can sign, and what others said it can only repeat, withhol
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple, TypeVar
 
 from bftledger.base import transaction
 from bftledger.base.crypto import Signer
 from bftledger.base.errors import OperatorError
 from bftledger.base.genesis import Genesis
 from bftledger.base.group import Group
-from bftledger.base.ids import Millis, ReplicaId
+from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
 from bftledger.base.transaction import MAX_MILLIS, NONCE_BYTES, Transaction
 from bftledger.engine.engine import Engine
 from bftledger.ledger.client_messages import Reply, Request
 from bftledger.pbft import wire
-from bftledger.pbft.messages import Message
+from bftledger.pbft.messages import Commit, Message, Prepare, PrePrepare
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.state import State
 
 TICK_MS: Final = Millis(100)
 """Behaviours that act of their own accord are asked this often."""
+
+V = TypeVar("V", PrePrepare, Prepare, Commit)
 
 Frame = tuple[ReplicaId, Message | bytes]
 """What to send to whom; bytes are sent as they are."""
@@ -78,6 +80,10 @@ class Scene:
     def sign(self, message: wire.M) -> wire.M:
         """`message` with the signature of the replica that it names, whose key must be among the `signers`."""
         return wire.sign(message, self.signers[message.replica], self.group.genesis_hash)
+
+    def vote(self, kind: type[V], view: View, seq: Seq, digest: Digest) -> V:
+        """A vote of its own, signed."""
+        return self.sign(kind(view=view, seq=seq, digest=digest, replica=self.me, signature=wire.UNSIGNED))
 
     def transaction(self, payload: bytes = b"", *, created: int = 0, lifetime: int = 30_000) -> Transaction:
         """A new transaction of its own, as junk: signed with its replica's key.

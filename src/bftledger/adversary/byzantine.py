@@ -185,7 +185,7 @@ class Byzantine:
     # ── the lens ──
 
     def _acting(self) -> list[Behaviour]:
-        return [self._discretion, *(behaviour for chosen in self.behaviours for behaviour in chosen.acting())]
+        return [behaviour for chosen in self.behaviours for behaviour in chosen.acting()]
 
     def _count(self, behaviours: Iterable[Behaviour]) -> None:
         for behaviour in behaviours:
@@ -207,21 +207,31 @@ class Byzantine:
         slowing = [behaviour for behaviour in acting if _overrides(behaviour, "delay")]
         due, extra = self._take_due(), self._extra
         self._extra = []
-        known: dict[bytes, Message] = {}
+        known: dict[bytes, tuple[Message, bytes] | None] = {}
         for to, frame in honest.to_peers:
-            if not meddling and not slowing:
-                finished.to_peers.append((to, frame))
-                continue
             if frame not in known:
-                said = self._read(frame)
-                assert said is not None, "an honest engine sends authentic messages"
-                known[frame] = said
-            self._say_instead(to, known[frame], frame, meddling, slowing, finished)
+                known[frame] = self._discreet(frame)
+            said = known[frame]
+            if said is None:
+                continue
+            if meddling or slowing:
+                self._say_instead(to, *said, meddling, slowing, finished)
+            else:
+                finished.to_peers.append((to, said[1]))
         finished.to_peers += [(held.to, held.frame) for held in due]
         self.last_lies |= {(held.to, held.frame) for held in due if held.is_lie}
         for to, what in extra:
             if to != self.me and to in self.genesis.group.replicas:
                 self._send(finished, to, what if isinstance(what, bytes) else wire.encode(what), is_lie=True)
+
+    def _discreet(self, frame: bytes) -> tuple[Message, bytes] | None:
+        """What the core says, without what would convict it; None if nothing is left. That is no lie, nor counted."""
+        message = self._read(frame)
+        assert message is not None, "an honest engine sends authentic messages"
+        kept = self._discretion.keeps(message)
+        if kept is None:
+            return None
+        return kept, frame if kept is message else wire.encode(kept)
 
     def _say_instead(
         self,

@@ -37,6 +37,9 @@ MODULES: Final = (
     noise,
 )
 MAX_CHOSEN: Final = 4
+ALIKE: Final = 0.6
+"""So much alike (`difflib`) is a name to what somebody may have meant by it."""
+
 LEAST_MS: Final = 500
 MOST_MS: Final = 5_000
 
@@ -96,12 +99,16 @@ def names() -> list[str]:
 
 
 def parse(text: str) -> Choice:
-    """The behaviour that `NAME` or `NAME:ARGUMENT` stands for. Raises `OperatorError`, with names that are like it."""
+    """The behaviour that `NAME` or `NAME:ARGUMENT` stands for.
+
+    Raises `OperatorError`, with the names that are like it, if any is.
+    """
     name, _, argument = text.partition(":")
     behaviour = CATALOGUE.get(name)
     if behaviour is None:
-        like = ", ".join(get_close_matches(name, CATALOGUE, n=3, cutoff=0.5)) or ", ".join(CATALOGUE)
-        raise OperatorError(f"{name!r} is no behaviour: try {like}")
+        like = get_close_matches(name, CATALOGUE, n=3, cutoff=ALIKE)
+        advice = f"try {', '.join(like)}" if like else "bftledger-adversary list shows all there are"
+        raise OperatorError(f"{name!r} is no behaviour: {advice}")
     if argument and not behaviour.takes:
         raise OperatorError(f"{text}: {name} takes no argument, so leave out what follows the name")
     return Choice(behaviour, argument)

@@ -7,6 +7,7 @@ benches and `audit` ask the same questions. An oracle shares no code with what i
 `agreement`: one chain for all. `durability`: what was acknowledged stays. `integrity`: a chain is what it says it is.
 `promises`: no honest key signs two different things. `new_views`: a
 new view proposes again what was prepared. `history`, `models`, `linearizability`, `witness`: clients cannot
-tell the group from one machine. `expiry`: nothing expires before its time. `progress`: after healing everything is
+tell the group from one machine. `expiry`: nothing expires before its time. `fates`: what a client is told of a
+transaction is so. `admission`: a block holds only what it may. `progress`: after healing everything is
 answered in time. `bounds`: nothing grows without limit.
 """

@@ -1,8 +1,8 @@
 """Integrity: a chain is linked, what is in it was signed by its sender and has one effect, and that effect is what the
 blocks say.
 
-It is executed again from the genesis block (`ledger.audit`). That each transaction is there only once is counted here
-as well: whoever executes relies on the index that this would find broken.
+Each block is looked at twice: whether it may hold the transactions that it holds is judged without the code that
+executes (`admission`), and then it is executed again on top of those before it (`ledger.audit`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,9 +11,11 @@ from bftledger.apps.machine import StateMachine
 from bftledger.base.crypto import Verifier
 from bftledger.base.errors import BadProof, Malformed
 from bftledger.base.genesis import Genesis
-from bftledger.base.ids import Seq, TxId
-from bftledger.check.violation import Violation, Who, named, short
+from bftledger.base.ids import Seq
+from bftledger.check.admission import Admission
+from bftledger.check.violation import Violation, Who, named
 from bftledger.ledger.audit import Audit
+from bftledger.ledger.block import Block
 from bftledger.pbft.messages import CheckpointCertificate
 
 ORACLE = "integrity"
@@ -25,7 +27,7 @@ class Integrity:
     def __init__(self, who: Who, genesis: Genesis, machine: StateMachine, verifier: Verifier) -> None:
         self._who = who
         self._audit = Audit(genesis, machine, verifier)
-        self._placed: dict[TxId, Seq] = {}
+        self._admission = Admission(genesis, verifier)
         self._is_over = False
 
     @property
@@ -39,16 +41,12 @@ class Integrity:
             return []
         height = Seq(self.height + 1)
         try:
-            executed = self._audit.add(encoded, certificate)
+            objection = next(self._admission.objections(Block.decode(encoded)), None)
+            if objection is not None:
+                return self._end(objection, height)
+            self._audit.add(encoded, certificate)
         except (BadProof, Malformed) as error:
             return self._end(str(error), height)
-        for transaction in executed.transactions:
-            tx_id = transaction.id
-            if transaction.expires < executed.block.header.time:
-                return self._end(f"block {height} holds {short(tx_id)}, which had expired", height)
-            if tx_id in self._placed:
-                return self._end(f"blocks {self._placed[tx_id]} and {height} both hold {short(tx_id)}", height)
-            self._placed[tx_id] = height
         return []
 
     def _end(self, what: str, height: Seq) -> list[Violation]:

@@ -10,7 +10,7 @@ from bftledger.base.group import Group
 from bftledger.base.ids import Digest, ReplicaId, Seq, View
 from bftledger.check.violation import Violation, first, named, short
 from bftledger.pbft.messages import NewView
-from bftledger.pbft.wire import NULL_PROPOSAL
+from bftledger.pbft.proposals import NULL_PROPOSAL
 
 ORACLE = "new_views"
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from bftledger.adversary.behaviour import Choice
 from bftledger.adversary.byzantine import Byzantine
 from bftledger.adversary.catalogue import Described, describe, parse
+from bftledger.base.errors import OperatorError
 from bftledger.base.ids import ReplicaId
 from bftledger.cli import output
 from bftledger.cli.main import USAGE, prepare_streams, run_app
@@ -32,7 +33,7 @@ app = typer.Typer(
         f"{NAME} list",
         f"{NAME} show double-vote",
         f"{NAME} --home G replica --id 0 --behaviour equivocate",
-        f"{NAME} --home G replica --id 2 --behaviour mute:commit --behaviour stutter",
+        f"{NAME} --home G replica --id 2 -b mute:commit -b stutter",
     ),
 )
 
@@ -69,7 +70,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Says what one behaviour does, what it can be told, what stops it, and what a group must show for it."""
-    behaviour = parse(name).behaviour
+    behaviour = _parsed(name).behaviour
     entry = next(entry for entry in describe() if entry.name == behaviour.name)
     if json:
         output.emit(_document(entry))
@@ -88,7 +89,7 @@ def show(
 @app.command(
     epilog=examples(
         f"{NAME} --home G replica --id 0 --behaviour equivocate",
-        f"{NAME} --home G replica --id 0 -b equivocate -b double-vote --accomplice 1",
+        f"{NAME} --home G replica --id 0 -b double-vote --accomplice 1",
     ),
     short_help="Runs one replica of a group as a traitor.",
 )
@@ -122,15 +123,20 @@ def replica(
     from bftledger.node.driver import run_replica  # noqa: PLC0415  (the network, which other commands start without)
     from bftledger.node.presence import Presence  # noqa: PLC0415
 
+    choices = [_parsed(text) for text in behaviour]
     opened = Home.open(home)
     me = opened.check_replica_id(id_)
-    choices = [parse(text) for text in behaviour]
     together = [opened.check_replica_id(other) for other in accomplice or ()]
+    if me in together:
+        raise output.Misused(f"--accomplice {me}: that is the replica itself, whose key it has; name another one")
     traitor: list[Byzantine] = []
 
     def wrap(engine: Engine) -> Byzantine:
         signers = {i: opened.secrets(i).signer for i in (me, *together)}
-        traitor.append(Byzantine(engine, choices, signers=signers, seed=seed))
+        try:
+            traitor.append(Byzantine(engine, choices, signers=signers, seed=seed))
+        except OperatorError as error:  # what follows a colon means something to a replica that runs, or nothing
+            raise output.Misused(f"--behaviour {error}") from None
         output.note(_warning(me, choices, together))
         return traitor[0]
 
@@ -141,6 +147,13 @@ def replica(
         for lens in traitor:
             output.note(f"replica {me} was a traitor; deviations: {_deeds(lens)}")
     raise typer.Exit(status)
+
+
+def _parsed(text: str) -> Choice:
+    try:
+        return parse(text)
+    except OperatorError as error:
+        raise output.Misused(str(error)) from None
 
 
 def _warning(me: ReplicaId, choices: list[Choice], together: list[ReplicaId]) -> str:

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from bftledger.base.crypto import Ed25519Verifier
-from bftledger.base.errors import BadProof, BadSignature, Malformed, OperatorError
+from bftledger.base.errors import BadProof, BadSignature, Malformed
 from bftledger.cli import output
 from bftledger.cli.audit import stores_of
-from bftledger.cli.options import NO_HOME, HomeOption, JsonOption, examples
+from bftledger.cli.options import NO_HOME, GenesisOption, HomeOption, JsonOption, examples
 from bftledger.cli.receipts import genesis_for, read_genesis
 from bftledger.home.files import read_public, write_public
 from bftledger.home.home import Home
@@ -21,7 +21,7 @@ from bftledger.pbft.guilt import Signed
 from bftledger.pbft.messages import Checkpoint, NewView, ViewChange
 from bftledger.storage.snapshot import read_evidence
 
-app = typer.Typer(help="Proof that a replica is faulty: two messages that no correct one signs.", no_args_is_help=True)
+app = typer.Typer()
 
 _Stores = Annotated[
     list[Path] | None,
@@ -38,6 +38,14 @@ class Kept:
 
     evidence: Evidence
     stores: list[str] = field(default_factory=list)
+
+
+@app.callback(invoke_without_command=True)
+def _evidence(context: typer.Context) -> None:
+    """Proof that a replica is faulty: two messages that no correct one signs."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(output.USAGE)
 
 
 @app.command(
@@ -65,7 +73,7 @@ def list_evidence(stores: _Stores = None, home: HomeOption = NO_HOME, json: Json
     rows = [(kept.evidence.replica, kept.evidence.rule.value, ", ".join(kept.stores)) for kept in found]
     output.table(("replica", "rule", "kept by"), rows)
     for kept in found:
-        output.say(f"{kept.evidence}: no correct replica does", output.BAD)
+        output.paragraph(f"{kept.evidence}: no correct replica does", output.BAD, indent=2)
 
 
 @app.command(epilog=examples("bftledger evidence show 3"), short_help="Shows the messages themselves.")
@@ -77,7 +85,7 @@ def show(replicas: _Accused = None, home: HomeOption = NO_HOME, json: JsonOption
         output.emit([_described(evidence) for evidence in wanted])
         return
     for evidence in wanted:
-        output.say(f"{evidence}: no correct replica does", output.BAD)
+        output.paragraph(f"{evidence}: no correct replica does", output.BAD, indent=2)
         for signed in (evidence.first, evidence.second):
             said = _message(signed)
             output.fields({name: value for name, value in said.items() if name != "kind"}, head=f"  {said['kind']}")
@@ -100,7 +108,7 @@ def export(
 ) -> None:
     """Writes evidence to a file. Whoever has the group's genesis can check it: bftledger evidence verify."""
     if json and str(out) == "-":
-        raise OperatorError("--json and the evidence cannot both have standard output: name a file with -o")
+        raise output.Misused("--json and the evidence cannot both have standard output: name a file with -o")
     wanted = _against([kept.evidence for kept in _collect(Home.open(home), None)], replicas)
     if not wanted:
         raise output.NotDone("there is no evidence to export")
@@ -124,12 +132,7 @@ def export(
 )
 def verify(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The evidence.", show_default=False)],
-    genesis: Annotated[
-        Path | None,
-        typer.Option(
-            "--genesis", metavar="FILE", help="The group's genesis.  [default: genesis.json beside FILE, or the home's]"
-        ),
-    ] = None,
+    genesis: GenesisOption = None,
     home: HomeOption = NO_HOME,
     json: JsonOption = False,
 ) -> None:
@@ -151,7 +154,7 @@ def verify(
         output.emit({"valid": True, "file": str(file), "genesis_file": str(path), "evidence": pieces})
         return
     for evidence in found:
-        output.say(f"proven: {evidence}: no correct replica does", output.BAD)
+        output.paragraph(f"proven: {evidence}: no correct replica does", output.BAD, indent=2)
 
 
 def _collect(home: Home, stores: Sequence[Path] | None) -> list[Kept]:

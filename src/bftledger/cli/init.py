@@ -108,7 +108,7 @@ def described(home: Home) -> dict[str, Any]:
 def _parameter(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not name or not equals:
-        raise OperatorError(f"--param {text}: is not NAME=VALUE")
+        raise output.Misused(f"--param {text}: is not NAME=VALUE")
     try:
         return name, json_format.loads(value)
     except (ValueError, RecursionError):

@@ -23,7 +23,7 @@ from bftledger.cli.options import NO_HOME, GlobalHomeOption, JsonOption, example
 DEBUG_VARIABLE: Final = "BFTLEDGER_DEBUG"
 INTERRUPTED: Final = 130
 DEFECT: Final = 70
-USAGE: Final = 2
+USAGE: Final = output.USAGE
 
 app = typer.Typer(
     name="bftledger",
@@ -74,7 +74,7 @@ def _bftledger(
 for _module in (init, up, replicas, status, submit, reads, receipts, audit, demo, sim):
     _module.register(app)
 app.add_typer(keys.app, name="key")
-app.add_typer(evidence.app, name="evidence")
+app.add_typer(evidence.app, name="evidence", short_help="Proof that a replica is faulty, and how to check it.")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -66,6 +66,13 @@ JsonOption = Annotated[
     bool, typer.Option("--json", callback=_json, help="Answer as JSON on standard output, for programs.")
 ]
 
+GenesisOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--genesis", metavar="FILE", help="The group's genesis.  [default: genesis.json beside FILE, or the home's]"
+    ),
+]
+
 KeyOption = Annotated[
     str | None,
     typer.Option(

@@ -7,6 +7,7 @@ with its control characters escaped, so that nobody's transaction plays with the
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ QUIET: Final = "dim"
 STRONG: Final = "bold"
 
 NOT_DONE: Final = 1
+USAGE: Final = 2
 UNDECIDED: Final = 3
 """Exit status when the fate of a transaction is not known yet: asking again is safe."""
 
@@ -35,6 +37,13 @@ class NotDone(BftLedgerError):
     def __init__(self, text: str, status: int = NOT_DONE) -> None:
         super().__init__(text)
         self.status = status
+
+
+class Misused(NotDone):
+    """The command line makes no sense. The text is one line that says what to write instead."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, USAGE)
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -50,6 +59,18 @@ def is_terminal() -> bool:
 def say(text: str, style: str = "") -> None:
     """A line for the reader."""
     console().print(printable(text), style=style or None)
+
+
+def paragraph(text: str, style: str = "", indent: int = 0) -> None:
+    """Sentences for the reader: in a terminal broken between words, what follows so far to the right; else one line."""
+    shown = printable(text)
+    console().print(wrapped(shown, console().width, indent) if is_terminal() else shown, style=style or None)
+
+
+def wrapped(text: str, width: int, indent: int = 0) -> str:
+    """`text` in lines of at most `width` columns, all but the first after `indent` blanks; no word is broken."""
+    lines = textwrap.wrap(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines)
 
 
 def note(text: str) -> None:
@@ -82,14 +103,20 @@ class JsonList:
 
 
 def fields(pairs: Mapping[str, object], *, head: str = "", style: str = STRONG) -> None:
-    """A heading and one aligned line for each of `pairs`; None is left out. Nothing is ever cut."""
+    """A heading and each of `pairs`, aligned; None is left out. Nothing is ever cut.
+
+    One line for each; in a terminal more where it is too narrow.
+    """
     out = console()
     if head:
         out.print(printable(head), style=style)
     width = max((len(name) for name in pairs), default=0)
     for name, value in pairs.items():
         if value is not None:
-            out.print(Text.assemble((f"  {name:<{width}}  ", QUIET), printable(shown(value))))
+            told = printable(shown(value))
+            if is_terminal():
+                told = wrapped(" " * (width + 4) + told, out.width, width + 4).lstrip()
+            out.print(Text.assemble((f"  {name:<{width}}  ", QUIET), told))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], styles: Sequence[str] | None = None) -> None:

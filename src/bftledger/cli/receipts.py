@@ -11,7 +11,7 @@ from bftledger.base.errors import BadProof, BadSignature, Malformed, OperatorErr
 from bftledger.base.genesis import Genesis
 from bftledger.base.ids import TxId
 from bftledger.cli import describe, output
-from bftledger.cli.options import NO_HOME, HomeOption, JsonOption, TimeoutOption, examples
+from bftledger.cli.options import NO_HOME, GenesisOption, HomeOption, JsonOption, TimeoutOption, examples
 from bftledger.home.files import present, read_public, write_public
 from bftledger.home.home import Home
 from bftledger.ledger.receipt import MAX_RECEIPT_BYTES, Receipt, verify_receipt
@@ -50,7 +50,7 @@ def receipt(
     It is checked before it is written. A file of that name is replaced.
     """
     if json and str(out) == "-":
-        raise OperatorError("--json and the receipt cannot both have standard output: name a file with -o")
+        raise output.Misused("--json and the receipt cannot both have standard output: name a file with -o")
     opened = Home.open(home)
     found = asyncio.run(_fetch(opened, describe.parse_tx_id(tx), timeout))
     if str(out) == "-":
@@ -66,12 +66,7 @@ def receipt(
 
 def verify(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The receipt.", show_default=False)],
-    genesis: Annotated[
-        Path | None,
-        typer.Option(
-            "--genesis", metavar="FILE", help="The group's genesis.  [default: genesis.json beside FILE, or the home's]"
-        ),
-    ] = None,
+    genesis: GenesisOption = None,
     home: HomeOption = NO_HOME,
     json: JsonOption = False,
 ) -> None:

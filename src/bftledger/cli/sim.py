@@ -4,11 +4,11 @@ The simulator brings the adversaries along, so it is loaded when it is asked for
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from bftledger.base.errors import OperatorError
+from bftledger.cli import output
 from bftledger.cli.options import JsonOption, examples
 
 MAX_SEED = (1 << 63) - 1
@@ -18,23 +18,26 @@ def register(app: typer.Typer) -> None:
     """Adds the command."""
     app.command(
         epilog=examples(
-            "bftledger sim --seed 7                       one run, explained",
-            "bftledger sim --seed 7 --html run.html       and drawn, message by message",
+            "bftledger sim --seed 7                   one run, explained",
+            "bftledger sim --seed 7 --html run.html   and drawn, message by message",
             "bftledger sim --seed 7 --byzantine equivocate --replicas 4",
-            "bftledger sim --seeds 10000 --jobs 2         a campaign",
-            "bftledger sim --twins 1                      all 16,384 scenarios of one twin among four",
-            "bftledger sim --seeds 100 --excess           f+1 traitors: it must find forks, and convict them",
+            "bftledger sim --seeds 10000 --jobs 2     a campaign",
+            "bftledger sim --twins 1                  all 16,384 ways to have a twin",
+            "bftledger sim --seeds 100 --excess       f+1 traitors: they fork it",
         ),
         short_help="Runs whole groups on virtual time, from a seed.",
     )(sim)
 
 
 def sim(
+    context: typer.Context,
     seed: Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Run this seed, and explain it.")] = None,
     seeds: Annotated[
         int | None, typer.Option(min=0, help="Run so many seeds, from --first on; 0: until Ctrl-C.  [default: 1000]")
     ] = None,
-    first: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="The first seed of a campaign.")] = 0,
+    first: Annotated[
+        int, typer.Option(min=0, max=MAX_SEED, help="The first seed of a campaign, or number of --twins.")
+    ] = 0,
     jobs: Annotated[
         int | None, typer.Option(min=1, max=256, help="Processes to spread a campaign over.  [default: one per core]")
     ] = None,
@@ -62,8 +65,13 @@ def sim(
             "are few enough, each is tried, and a seed is its number.",
         ),
     ] = 0,
-    partitions: Annotated[int, typer.Option(min=1, max=8, help="With --twins: so many sets of cores in a view.")] = 2,
-    views: Annotated[int, typer.Option(min=1, max=16, help="With --twins: so many views have a partition.")] = 3,
+    partitions: Annotated[
+        int | None,
+        typer.Option(min=1, max=8, help="With --twins: so many sets of cores in a view.  [default: 2]"),
+    ] = None,
+    views: Annotated[
+        int | None, typer.Option(min=1, max=16, help="With --twins: so many views have a partition.  [default: 3]")
+    ] = None,
     calm: Annotated[bool, typer.Option("--calm", help="No faults and no traitors but those that are named.")] = False,
     real_keys: Annotated[bool, typer.Option("--ed25519", help="Sign with Ed25519 instead of keyed hashes.")] = False,
     plan: Annotated[
@@ -92,7 +100,7 @@ def sim(
     traitors' end, and everything must be answered. Oracles watch: agreement, durability, integrity, promises,
     linearizability, progress, bounds. The same seed gives the same run, bit by bit, on every machine.
 
-    Exit status: 0 if no oracle objects, else 1.
+    Exit status: 0 if no oracle objects, 1 if one does, 2 for options that make no sense together.
     """
     from bftledger.cli import simulate  # noqa: PLC0415  (see above)
 
@@ -108,8 +116,7 @@ def sim(
         views=views,
     )
     wanted = simulate.Wanted(source=options.source(), words=options.words(), json=json)
-    if seed is not None and seeds is not None:
-        raise OperatorError("--seed is one run and --seeds are many: leave out one of them")
+    _refuse_nonsense(context)
     if seed is not None or plan is not None:
         simulate.one(
             wanted,
@@ -120,9 +127,45 @@ def sim(
             transcript=show_transcript,
             html=html,
         )
-    elif save_plan or html or show_transcript or minimize:
-        raise OperatorError(
-            "--minimize, --save-plan, --transcript and --html are about one run: name it with --seed or --plan"
-        )
     else:
         simulate.many(wanted, first, seeds, jobs, keeps_traces=traces)
+
+
+_ONE: Final = ("minimize", "save_plan", "show_transcript", "html")
+_MANY: Final = ("seeds", "first", "jobs", "traces")
+_DRAWN: Final = (
+    "seed",
+    "replicas",
+    "byzantine",
+    "excess",
+    "collude",
+    "twins",
+    "partitions",
+    "views",
+    "calm",
+    "real_keys",
+)
+
+
+def _refuse_nonsense(context: typer.Context) -> None:
+    """Raises `Misused` for options of which one would do nothing."""
+    given: dict[str, str] = {}
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name and source is not None and source.name == "COMMANDLINE":
+            given[option.name] = option.opts[0]
+
+    def first_of(names: tuple[str, ...]) -> str | None:
+        return next((given[name] for name in names if name in given), None)
+
+    is_one = "seed" in given or "plan" in given
+    if "plan" in given and (name := first_of(_DRAWN)):
+        raise output.Misused(f"{name} says what to draw, and a plan says all of its run: leave out one of them")
+    if is_one and (name := first_of(_MANY)):
+        raise output.Misused(f"{name} is about many runs, and --seed or --plan about one: leave out one of them")
+    if not is_one and (name := first_of(_ONE)):
+        raise output.Misused(f"{name} is about one run: name it with --seed or --plan")
+    if "traces" in given and not context.params["json"]:
+        raise output.Misused("--traces is for programs: add --json")
+    if "show_transcript" in given and context.params["json"]:
+        raise output.Misused("--transcript and --json both answer on standard output: leave out one of them")

@@ -190,9 +190,10 @@ def show(outcome: Outcome, words: str) -> None:
         ("messages", f"{counts['messages']:,}; lost {counts['lost']:,}, cut off {counts['cut_off']:,}"),
         ("blocks", f"{tally.blocks:,}"),
         ("highest view", _histogram(tally.views)),
-        ("trouble", ", ".join(f"{mix}: {times:,}" for mix, times in tally.mixes.most_common(8))),
+        ("trouble", "; ".join(f"{mix}: {times:,}" for mix, times in tally.mixes.most_common(8))),
         ("faults", _named(counts, ("cut", "storm", "crash", "jump", "slow"))),
         ("lies", _prefixed(counts, "lies: ")),
+        ("never lied", ", ".join(tally.never_lied)),
         ("ignored", _prefixed(counts, "ignored: ")),
         ("dropped", _prefixed(counts, "dropped from peers: ")),
     ]
@@ -202,9 +203,9 @@ def show(outcome: Outcome, words: str) -> None:
         rows.append(("forks", ", ".join(f"{times:,} convict {n}" for n, times in sorted(tally.guilty.items()))))
     for name, told in rows:
         if told:
-            output.say(f"  {name + ':':14}{told}")
+            output.paragraph(f"  {name + ':':14}{told}", indent=16)
     for failure in tally.failures[:20]:
-        output.say(f"  seed {failure.seed}: {failure.text}", output.BAD)
+        output.paragraph(f"  seed {failure.seed}: {failure.text}", output.BAD, indent=4)
     if tally.failed > 20:
         output.say(f"  and {tally.failed - 20:,} more", output.BAD)
     if tally.failures:
@@ -228,6 +229,7 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         "highest_views": {str(view): times for view, times in sorted(tally.views.items())},
         "trouble": dict(tally.mixes.most_common()),
         "counts": dict(sorted(tally.counts.items())),
+        "never_lied": tally.never_lied,
         "convicted_in_forks": {str(n): times for n, times in sorted(tally.guilty.items())},
         "coverage": outcome.covered.facts() if outcome.covered else None,
         "traces": {str(seed): trace for seed, trace in sorted(tally.traces.items())},

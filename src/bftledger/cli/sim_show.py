@@ -4,16 +4,20 @@ from pathlib import Path
 from typing import Any
 
 from bftledger.cli import output
-from bftledger.sim.client import Call
+from bftledger.sim.calls import Call
 from bftledger.sim.plan import Plan
 from bftledger.sim.recording import Recording, Sending
 from bftledger.sim.run import Report
 from bftledger.sim.story import Weight, headline, story
-from bftledger.sim.subject import Called, Subject, spans_of, traitors_of
+from bftledger.sim.subject import Called, Subject, cores_of, spans_of, traitors_of
 from bftledger.sim.transcript import describer_of, said
 from bftledger.sim.world import genesis_of
 
 _STYLES = {Weight.NORMAL: "", Weight.FAULT: output.DOUBTFUL, Weight.LIE: output.BAD, Weight.ALARM: output.BAD}
+
+
+_TEXT_AT = 13
+"""In the list of what mattered, this is where the words begin, after the time."""
 
 
 def subject_of(report: Report) -> Subject:
@@ -23,6 +27,7 @@ def subject_of(report: Report) -> Subject:
         seed=plan.seed,
         genesis=genesis_of(plan.n, plan.real_keys),
         traitors=traitors_of(plan),
+        cores=cores_of(plan),
         spans=spans_of(plan),
         calls=tuple(
             Called(call.client, call.invoked, call.returned, f"{call.kind} {call.key.decode()}: {_answer(call)}")
@@ -43,7 +48,9 @@ def _outcome(report: Report) -> list[str]:
 def _convicts(report: Report) -> list[str]:
     if not report.convicted:
         return []
-    return [f"The evidence convicts {', '.join(f'replica {i}' for i in sorted(report.convicted))}."]
+    *others, last = map(str, sorted(report.convicted))
+    who = f"replicas {', '.join(others)} and {last}" if others else f"replica {last}"
+    return [f"The evidence convicts {who}."]
 
 
 def _answer(call: Call) -> str:
@@ -59,19 +66,20 @@ def show_report(report: Report, subject: Subject, recording: Recording, html: Pa
     """For a reader at a terminal."""
     plan = report.plan
     lines = headline(subject, recording)
-    output.say(f"{subject.title}: {lines[0]}", output.STRONG)
+    output.paragraph(f"{subject.title}: {lines[0]}", output.STRONG)
     work = plan.work
     hostile = f", and {output.plural(work.hostile, 'hostile client')}" if work.hostile else ""
-    output.say(f"{output.plural(work.clients, 'client')} with {work.operations} operations each{hostile}.")
+    asked = f"{output.plural(work.clients, 'client')} with {output.plural(work.operations, 'operation')}"
+    output.paragraph(f"{asked}{' each' if work.clients > 1 else ''}{hostile}.")
     sendings = [event for event in recording.events if isinstance(event, Sending)]
     happenings = [event for event in recording.events if not isinstance(event, Sending)]
-    describer = describer_of(subject.genesis)
+    describer = describer_of(subject)
     for entry in story(happenings, sendings, [said(describer, sending) for sending in sendings]):
-        output.say(f"{entry.at / 1e6:9.3f} s  {entry.text}", _STYLES[entry.weight])
+        output.paragraph(f"{entry.at / 1e6:9.3f} s  {entry.text}", _STYLES[entry.weight], indent=_TEXT_AT)
     for line in lines[1:]:
-        output.say(line, output.GOOD if report.ok else output.BAD)
+        output.paragraph(line, output.GOOD if report.ok else output.BAD)
     counts = report.counts
-    output.say(
+    output.paragraph(
         f"{counts['events']:,} events, {counts['messages']:,} messages, "
         f"{report.lasted_us / 1e6:.3f} s of virtual time, trace {report.trace_hash}",
         output.QUIET,

@@ -2,7 +2,7 @@
 
 import json as json_format
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from bftledger.adversary import catalogue
 from bftledger.base.errors import OperatorError
 from bftledger.cli import output, sim_campaign
 from bftledger.cli.sim_show import facts_of, show_report, size_of, subject_of
+from bftledger.sim import handwritten
 from bftledger.sim.campaign import Source
 from bftledger.sim.diagram import diagram
 from bftledger.sim.draw import Choice
@@ -22,6 +23,7 @@ from bftledger.sim.recording import Recording
 from bftledger.sim.run import run
 from bftledger.sim.transcript import transcript as transcript_of
 from bftledger.sim.twins import Family, Scenario
+from bftledger.sim.world import World
 
 MAX_REPLICAS: Final = 31
 DEFAULT_SEEDS: Final = 1_000
@@ -49,38 +51,61 @@ class Options:
     calm: bool
     real_keys: bool
     twins: int
-    partitions: int
-    views: int
+    partitions: int | None
+    views: int | None
 
     def source(self) -> Source:
-        """What makes plans of seeds. Raises `OperatorError`."""
+        """What makes plans of seeds. Raises `Misused`."""
+        return self._family() if self.twins else self._choice()
+
+    def _choice(self) -> Choice:
+        if self.partitions is not None or self.views is not None:
+            raise output.Misused("--partitions and --views are about twins: name how many with --twins")
+        if self.excess and self.byzantine:
+            raise output.Misused("--excess says who is Byzantine: leave out --byzantine")
+        if self.collude and not self.byzantine and not self.excess:
+            raise output.Misused("--collude is about replicas that --byzantine names: name some")
         sizes = _sizes(self.replicas)
-        if not self.twins:
-            if self.excess and self.byzantine:
-                raise OperatorError("--excess says who is Byzantine: leave out --byzantine")
-            return Choice(
-                sizes=sizes,
-                traitors=_traitors(self.byzantine, min(sizes)),
-                excess=self.excess,
-                collude=self.collude,
-                calm=self.calm,
-                real_keys=self.real_keys,
-            )
+        choice = Choice(
+            sizes=sizes,
+            traitors=_traitors(self.byzantine, min(sizes)),
+            excess=self.excess,
+            collude=self.collude,
+            calm=self.calm,
+            real_keys=self.real_keys,
+        )
+        for n in sorted(set(sizes)) if self.byzantine else ():
+            try:
+                World(replace(choice, sizes=(n,)).plan(0))  # what follows a colon means something to a replica only
+            except OperatorError as error:
+                raise output.Misused(f"--byzantine {error}") from None
+        return choice
+
+    def _family(self) -> Family:
         if self.byzantine or self.excess or self.collude or self.calm or self.real_keys:
-            raise OperatorError("--twins says all that goes wrong: leave out --byzantine, --excess and their like")
+            raise output.Misused("--twins says all that goes wrong: leave out --byzantine, --excess and their like")
+        sizes = _sizes(self.replicas)
         n = 4 if self.replicas == DEFAULT_SIZES else sizes[0]
         if len(set(sizes)) > 1 and self.replicas != DEFAULT_SIZES:
-            raise OperatorError(f"--replicas {self.replicas}: twins are of one size of group, as --replicas 7")
+            raise output.Misused(f"--replicas {self.replicas}: twins are of one size of group, as --replicas 7")
         if self.twins >= n:
-            raise OperatorError(f"--twins {self.twins}: at least one of {n} replicas has to be honest")
-        return Family(n=n, twins=self.twins, partitions=self.partitions, views=self.views)
+            raise output.Misused(f"--twins {self.twins}: at least one of {n} replicas has to be honest")
+        usual = Family()
+        return Family(
+            n=n,
+            twins=self.twins,
+            partitions=self.partitions or usual.partitions,
+            views=self.views or usual.views,
+        )
 
     def words(self) -> str:
         """The same as they are typed, without those that have their default."""
         said = "" if self.replicas == DEFAULT_SIZES else f" --replicas {self.replicas}"
         said += "".join(f" --byzantine {name}" for name in self.byzantine)
         if self.twins:
-            said += f" --twins {self.twins} --partitions {self.partitions} --views {self.views}"
+            said += f" --twins {self.twins}"
+        said += "" if self.partitions is None else f" --partitions {self.partitions}"
+        said += "" if self.views is None else f" --views {self.views}"
         flags = (
             ("--excess", self.excess),
             ("--collude", self.collude),
@@ -101,6 +126,8 @@ def one(
     html: Path | None,
 ) -> None:
     """One run. Raises `NotDone` if an oracle objects."""
+    if plan_file is None:
+        check_seeds(wanted.source, seed, 1)
     plan = wanted.source.plan(seed) if plan_file is None else _read_plan(plan_file)
     if minimizes:
         plan = _minimized(plan)
@@ -130,14 +157,17 @@ def _minimized(plan: Plan) -> Plan:
             status.update(f"{output.plural(attempts, 'attempt')}: {size_of(smallest)}")
 
         smallest = minimize(plan, fails, tell)
-    output.note(f"from {size_of(plan)} to {size_of(smallest)}")
+    output.note(f"from {size_of(plan)}")
+    output.note(f"to   {size_of(smallest)}")
     return smallest
 
 
 def many(wanted: Wanted, first: int, seeds: int | None, jobs: int | None, *, keeps_traces: bool) -> None:
     """A campaign: `seeds` None: as many as are usual; 0: until somebody ends it. Raises `NotDone` as `one` does."""
+    total = wanted.source.count if isinstance(wanted.source, Family) else None
     if seeds is None:
-        seeds = wanted.source.count or DEFAULT_SEEDS if isinstance(wanted.source, Family) else DEFAULT_SEEDS
+        seeds = DEFAULT_SEEDS if total is None else max(total - first, 1)
+    check_seeds(wanted.source, first, seeds)
     outcome = sim_campaign.run_campaign(
         first, seeds or None, wanted.source, jobs=jobs or os.cpu_count() or 1, keeps_traces=keeps_traces
     )
@@ -151,10 +181,20 @@ def many(wanted: Wanted, first: int, seeds: int | None, jobs: int | None, *, kee
         output.say("no oracle objects", output.GOOD)
 
 
+def check_seeds(source: Source, first: int, seeds: int) -> None:
+    """Raises `Misused` for a number that no scenario has; where there are so many that seeds draw them, all have one.
+
+    `seeds`: 0: until somebody ends it; then it begins anew after the last scenario.
+    """
+    total = source.count if isinstance(source, Family) else None
+    if total is not None and (first >= total or first + seeds > total):
+        raise output.Misused(f"there are {total:,} such scenarios of twins: their numbers are 0 to {total - 1}")
+
+
 def _sizes(text: str) -> tuple[int, ...]:
     sizes = [int(part) for part in text.split(",") if part.strip().isascii() and part.strip().isdigit()]
     if len(sizes) != text.count(",") + 1 or not all(4 <= n <= MAX_REPLICAS for n in sizes):
-        raise OperatorError(f"--replicas {text}: give sizes from 4 to {MAX_REPLICAS}, as 4,7")
+        raise output.Misused(f"--replicas {text}: give sizes from 4 to {MAX_REPLICAS}, as 4,7")
     return tuple(sizes)
 
 
@@ -167,12 +207,15 @@ def _traitors(names: tuple[str, ...], n: int) -> tuple[tuple[str, int], ...] | N
         name, _, last = text.rpartition(":")
         is_counted = bool(name) and last.isascii() and last.isdigit()
         behaviour, count = (name, int(last)) if is_counted else (text, 1)
-        catalogue.parse(behaviour)
+        try:
+            catalogue.parse(behaviour)
+        except OperatorError as error:
+            raise output.Misused(f"--byzantine {error}") from None
         if not count:
-            raise OperatorError(f"--byzantine {text}: counts begin at 1; --calm is for none")
+            raise output.Misused(f"--byzantine {text}: counts begin at 1; --calm is for none")
         found.append((behaviour, count))
     if sum(count for _, count in found) >= n:
-        raise OperatorError(f"--byzantine: at least one of {n} replicas has to be honest")
+        raise output.Misused(f"--byzantine: at least one of {n} replicas has to be honest")
     return tuple(found)
 
 
@@ -186,7 +229,9 @@ def _read_plan(path: Path) -> Plan:
         raise OperatorError(f"{output.pretty(path)} is not JSON: {error}") from None
     if isinstance(data, dict) and "views" in data:
         return Scenario.from_json(data).plan()
-    return Plan.from_json(data)
+    plan = Plan.from_json(data)
+    handwritten.check(plan)
+    return plan
 
 
 def _write(path: Path, text: str) -> None:

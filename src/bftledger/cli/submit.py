@@ -72,7 +72,7 @@ def submit(
     opened = Home.open(home)
     many = words == ["-"]
     if many and receipt is not None:
-        raise OperatorError("--receipt is for one transaction: get those of many with bftledger receipt ID")
+        raise output.Misused("--receipt is for one transaction: get those of many with bftledger receipt ID")
     signing_key = choose(opened, key)
     if not many:
         describe.machine_of(opened.genesis).parse(words)  # before a passphrase is asked for

@@ -54,11 +54,11 @@ from bftledger.pbft.events import (
     Withdrawn,
 )
 from bftledger.pbft.evidence import Evidence
+from bftledger.pbft.memory import SPAN
 from bftledger.pbft.messages import Blocks, CheckpointCertificate, Message, NewView, Proposal, Relay
 from bftledger.pbft.replica import Replica
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import Timer
-from bftledger.pbft.witness import SPAN
 from bftledger.storage.recall import recall_certificate, recall_evidence, recall_recent, recall_votes
 from bftledger.storage.store import Store, Vote
 

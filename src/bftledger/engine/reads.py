@@ -42,6 +42,18 @@ class Reads:
         """How many reads wait for an answer."""
         return self._waiting
 
+    @property
+    def held(self) -> int:
+        """The same, counted anew."""
+        return len(self._ahead) + sum(map(len, self._queries.values())) + len(self._heights)
+
+    @property
+    def overdue(self) -> int:
+        """How many of them wait for what is here: none, when a round has ended."""
+        ahead = sum(request.minimum <= self._archive.height for _, request in self._ahead)
+        queries = sum(len(some) for height, some in self._queries.items() if self._archive.proof_from(height))
+        return ahead + queries + sum(self._archive.proof_from(height) is not None for _, height in self._heights)
+
     def on_read(self, waiter: Waiter, request: Query | AskHeight) -> Iterable[Answer]:
         """Takes a read, and answers it if that needs no waiting."""
         if isinstance(request, Query):

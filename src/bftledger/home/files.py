@@ -15,6 +15,7 @@ from secrets import token_hex
 from typing import Final
 
 from bftledger.base.errors import OperatorError
+from bftledger.storage.files import sync_directory
 
 PRIVATE_MODE: Final = 0o600
 PUBLIC_MODE: Final = 0o644
@@ -102,19 +103,11 @@ def _write(path: Path, data: bytes, mode: int, replace: bool) -> None:
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except FileExistsError:
         raise OperatorError(f"{path}: exists already and is not overwritten; move it away first") from None
     except OSError as error:
         raise OperatorError(f"{path}: cannot be written: {reason(error)}") from None
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read(path: Path, max_bytes: int, check: Callable[[Path, os.stat_result], None], *, follow: bool = False) -> bytes:

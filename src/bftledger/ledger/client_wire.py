@@ -44,6 +44,7 @@ from bftledger.ledger.client_messages import (
 from bftledger.ledger.merkle import MAX_PATH_BYTES
 from bftledger.ledger.receipt import MAX_CERTIFICATE_BYTES, MAX_RECEIPT_BYTES, decode_certificate
 from bftledger.pbft import wire
+from bftledger.pbft.fields import MAX_REPLICAS
 
 MAX_REQUEST_BYTES: Final = MAX_PAYLOAD_BYTES + 1_024
 """No request is longer: the replica's transport refuses longer ones unread."""
@@ -146,7 +147,7 @@ def _unpack_state(value: Any) -> TxState:
 
 
 def _unpack_mask(value: Any) -> int:
-    if type(value) is not bytes or len(value) > wire.MAX_REPLICAS // 8 or value[:1] == b"\0":
+    if type(value) is not bytes or len(value) > MAX_REPLICAS // 8 or value[:1] == b"\0":
         raise Malformed("a set of replicas is not in its shortest form")
     return int.from_bytes(value, "big")
 
@@ -155,7 +156,7 @@ _REQUEST_ID = _number(_MAX_NUMBER)
 _TX_ID = _bytes(TX_ID_BYTES, TX_ID_BYTES)
 _HEIGHT = _number(MAX_HEIGHT)
 _PATH = _bytes(MAX_PATH_BYTES)
-_REPLICA = _number(wire.MAX_REPLICAS - 1)
+_REPLICA = _number(MAX_REPLICAS - 1)
 _FLAG = _Field(_same, _unpack_flag)
 _MASK = _Field(lambda mask: mask.to_bytes((mask.bit_length() + 7) // 8, "big"), _unpack_mask)
 _TX_STATE = _Field(lambda state: state.value, _unpack_state)

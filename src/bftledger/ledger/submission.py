@@ -167,7 +167,8 @@ class FateQuestion(_Inquiry):
 
     Ends with `COMMITTED`, `REJECTED` or `EXPIRED`; with `PENDING` or `UNKNOWN` when a quorum has answered; at its
     time-out with `NO_QUORUM` or one of these. Of an acknowledged transaction every quorum holds a correct replica
-    that can prove it, so its fate is not `UNKNOWN` to a quorum.
+    that can prove it, so its fate is not `UNKNOWN` to a quorum. Fewer do not make it so, whoever else shows that it is
+    alive, but says nothing of the transaction.
     """
 
     def __init__(
@@ -185,6 +186,11 @@ class FateQuestion(_Inquiry):
         if claimed >= self.group.weak_quorum or ((expired or claimed) and not everybody):
             return  # a proof will come, or more votes
         self.answer = self._outcome(self._last_word())
+
+    def _give_up(self) -> Outcome:
+        if len(self._votes) < self.group.quorum:
+            self.alive &= self._votes.keys()
+        return super()._give_up()
 
     def _last_word(self) -> State:
         return State.PENDING if self._said(TxState.PENDING, *_IN_LEDGER) else State.UNKNOWN

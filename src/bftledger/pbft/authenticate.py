@@ -36,6 +36,7 @@ from bftledger.pbft.messages import (
     PrePrepare,
     Proposal,
     Proposed,
+    Record,
     Relay,
     Stable,
     Status,
@@ -68,7 +69,7 @@ class Authenticator:
 
         Raises `Malformed`, `BadProof` or `BadSignature`. `is_wanted` sees the message before its signature is checked,
         so that a vote nobody needs costs no verification; it must not remember it. What it sees is the outline
-        (`wire.Sealed`): nothing long is decoded before whoever sent it has been found to be its author.
+        (`frames.Sealed`): nothing long is decoded before whoever sent it has been found to be its author.
         """
         sealed = wire.open_frame(frame, self._group.genesis_hash)
         if not is_wanted(sealed.outline):
@@ -81,7 +82,7 @@ class Authenticator:
         self._verify_transactions(_transactions(message))
         return message
 
-    def authenticate_record(self, frame: bytes) -> wire.Record:
+    def authenticate_record(self, frame: bytes) -> Record:
         """What a store kept: the same door for messages and for certificates on their own. Raises likewise."""
         if not wire.is_certificate(frame):
             message = self.authenticate(frame)
@@ -110,7 +111,7 @@ class Authenticator:
         if len(self._good) >= _VOTES_MEMORY // 2:
             self._good_before, self._good = self._good, set()
 
-    def _checks(self, record: wire.Record) -> Iterator[Check]:
+    def _checks(self, record: Record) -> Iterator[Check]:
         """Every other signature of a replica that must hold for `record` to be authentic. Raises `BadProof` too."""
         match record:
             case PrePrepare() | Prepare() | Commit() | Checkpoint() | Status() | FetchProposal() | FetchBlocks():

@@ -16,6 +16,8 @@ from bftledger.base.errors import BadProof, BadSignature
 from bftledger.base.group import Group
 from bftledger.base.ids import Digest, PublicKey, ReplicaId, Seq, Signature, View
 from bftledger.pbft import wire
+from bftledger.pbft.fields import MAX_NUMBER
+from bftledger.pbft.frames import MAX_FRAME_BYTES
 from bftledger.pbft.messages import (
     Checkpoint,
     CheckpointCertificate,
@@ -24,6 +26,7 @@ from bftledger.pbft.messages import (
     Prepare,
     PreparedCertificate,
     PrePrepare,
+    Record,
     ViewChange,
 )
 from bftledger.pbft.settings import MAX_WINDOW
@@ -55,8 +58,7 @@ def checkpoint_certificate_checks(certificate: CheckpointCertificate, group: Gro
     `BadProof`.
     """
     _require_quorum([replica for replica, _ in certificate.signatures], group, group.quorum)
-    for replica, signature in certificate.signatures:
-        vote = Checkpoint(seq=certificate.seq, block_hash=certificate.block_hash, replica=replica, signature=signature)
+    for vote in certificate.votes():
         yield _vote_check(vote, group)
 
 
@@ -69,14 +71,7 @@ def prepared_certificate_checks(certificate: PreparedCertificate, group: Group) 
     if pre_prepare.replica in signers:
         raise BadProof("a primary does not prepare its own proposal")
     _require_quorum(signers, group, group.quorum - 1)
-    for replica, signature in certificate.prepares:
-        vote = Prepare(
-            view=pre_prepare.view,
-            seq=pre_prepare.seq,
-            digest=pre_prepare.digest,
-            replica=replica,
-            signature=signature,
-        )
+    for vote in certificate.votes():
         yield _vote_check(vote, group)
 
 
@@ -139,19 +134,19 @@ def largest_window(n: int) -> int:
     what is too long. It depends on n alone, so all agree on it, now and later.
     """
     group = Group(Digest(bytes(32)), tuple(PublicKey(i.to_bytes(32, "big")) for i in range(n)))
-    far, last = Seq(wire.MAX_NUMBER), group.replicas[-1]
+    far, last = Seq(MAX_NUMBER), group.replicas[-1]
     votes = tuple((i, wire.UNSIGNED) for i in group.replicas[-group.quorum :])
     stable = CheckpointCertificate(seq=far, block_hash=Digest(bytes(32)), signatures=votes)
-    view = View(wire.MAX_NUMBER)
+    view = View(MAX_NUMBER)
     bare = PrePrepare(view=view, seq=far, digest=Digest(bytes(32)), replica=last, signature=wire.UNSIGNED)
     change = ViewChange(view=view, stable=stable, prepared=(), replica=last, signature=wire.UNSIGNED)
     new_view = NewView(view=view, view_changes=(), pre_prepares=(), replica=last, signature=wire.UNSIGNED)
     per_number = group.quorum * _inside(PreparedCertificate(pre_prepare=bare, prepares=votes[1:])) + _inside(bare)
     always = _inside(new_view) + group.quorum * _inside(change)
-    return max(0, min(MAX_WINDOW, (wire.MAX_FRAME_BYTES - always) // per_number))
+    return max(0, min(MAX_WINDOW, (MAX_FRAME_BYTES - always) // per_number))
 
 
-def _inside(record: wire.Record) -> int:
+def _inside(record: Record) -> int:
     """What a record takes at most inside another: its frame, the head before it, and longer heads of arrays in it."""
     return len(wire.encode(record)) + 8
 

@@ -29,7 +29,7 @@ def refusal(state: State, message: Checkpoint) -> Ignored | None:
 def on_executed(state: State, seq: Seq, block_hash: Digest) -> list[Effect]:
     """§4.3: "When a replica i produces a checkpoint, it multicasts a message ⟨CHECKPOINT, n, d, i⟩σᵢ"."""
     state.executed, state.executed_hash = seq, block_hash
-    state.witness.executed(seq, block_hash)
+    state.witness.memory.executed(seq, block_hash)
     if seq <= state.low:
         return contradiction(state) or settle(state)
     slot = state.slot(seq)
@@ -62,15 +62,14 @@ def adopt(state: State, certificate: CheckpointCertificate) -> list[Effect]:
     if certificate.seq <= state.low:
         return []
     state.stable = certificate
-    state.witness.settle(state.low)
+    state.witness.memory.settle(state.low)
     state.next_seq = max(state.next_seq, Seq(certificate.seq + 1))
     return [Persist(certificate), *(contradiction(state) or settle(state))]
 
 
 def settle(state: State) -> list[Effect]:
     """§4.3: discards "all pre-prepare, prepare, and commit messages with sequence number less than or equal to n"."""
-    state.forget_settled()
-    return [Discard(min(state.low, state.executed))]
+    return [Discard(state.forget_settled())]
 
 
 def contradiction(state: State) -> list[Effect]:

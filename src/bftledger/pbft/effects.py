@@ -9,9 +9,8 @@ from enum import Enum
 
 from bftledger.base.ids import Millis, ReplicaId, Seq, TxId
 from bftledger.pbft.evidence import Evidence
-from bftledger.pbft.messages import Blocks, Message, Proposal, Testimony
+from bftledger.pbft.messages import Blocks, Message, Proposal, Record, Testimony
 from bftledger.pbft.timers import Timer
-from bftledger.pbft.wire import Record
 
 
 class Ignored(Enum):

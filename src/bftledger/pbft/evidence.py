@@ -15,11 +15,12 @@ from bftledger.base.group import Group
 from bftledger.base.ids import ReplicaId
 from bftledger.pbft import wire
 from bftledger.pbft.authenticate import Authenticator
+from bftledger.pbft.frames import MAX_FRAME_BYTES
 from bftledger.pbft.guilt import Rule, Signed, contradiction
 from bftledger.pbft.messages import Checkpoint, Commit, Message, NewView, Prepare, PrePrepare, ViewChange
 
 FORMAT: Final = 1
-MAX_EVIDENCE_BYTES: Final = 2 * wire.MAX_FRAME_BYTES + 64
+MAX_EVIDENCE_BYTES: Final = 2 * MAX_FRAME_BYTES + 64
 MAX_FILE_BYTES: Final = 8 * MAX_EVIDENCE_BYTES
 
 

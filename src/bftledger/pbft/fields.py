@@ -4,9 +4,8 @@ Every field bounds its own length before it looks at its elements.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter
 from typing import Any, Final
 
 from bftledger.base.crypto import DIGEST_BYTES, SIGNATURE_BYTES
@@ -45,35 +44,6 @@ class Field:
     max_items: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of frame. `number`, `name`: what frames and signatures call it. `max_bytes`: no frame of it is longer."""
-
-    number: int
-    name: str
-    max_bytes: int
-    fields: dict[str, Field]
-    max_items: int = field(init=False)
-    tag: str = field(init=False)
-    is_flat: bool = field(init=False)
-    """Whether all fields are read at once."""
-
-    packers: tuple[tuple[Callable[[Any], Any], Callable[[Any], Any]], ...] = field(init=False)
-    """How to get each field's value from a record, and how to pack it."""
-
-    plain: Callable[[Any], tuple[Any, ...]] | None = field(init=False)
-    """Gets all values at once, if each is packed as it is: so it is with votes, which are most of all frames."""
-
-    def __post_init__(self) -> None:
-        is_plain = len(self.fields) > 1 and all(of.pack is _same for of in self.fields.values())
-        packers = tuple((attrgetter(name), of.pack) for name, of in self.fields.items())
-        object.__setattr__(self, "packers", packers)
-        object.__setattr__(self, "plain", attrgetter(*self.fields) if is_plain else None)
-        object.__setattr__(self, "max_items", 4 + sum(of.max_items for of in self.fields.values()))
-        object.__setattr__(self, "tag", f"message/{self.name}")
-        object.__setattr__(self, "is_flat", all(of.outline is None for of in self.fields.values()))
-
-
 def many(item: Field, most: int) -> Field:
     """An array of at most `most`."""
 
@@ -108,7 +78,8 @@ def octets(value: Any) -> bytes:
     return value
 
 
-def _same(value: Any) -> Any:
+def as_it_is(value: Any) -> Any:
+    """How numbers, flags and byte strings are packed."""
     return value
 
 
@@ -122,7 +93,7 @@ def _number(limit: int) -> Field:
             raise Malformed("a number is out of its range")
         return value
 
-    return Field(_same, unpack)
+    return Field(as_it_is, unpack)
 
 
 def _fixed(length: int) -> Field:
@@ -131,7 +102,7 @@ def _fixed(length: int) -> Field:
             raise Malformed(f"a byte string does not have its {length} bytes")
         return value
 
-    return Field(_same, unpack)
+    return Field(as_it_is, unpack)
 
 
 def _unpack_bool(value: Any, _: Reading) -> bool:
@@ -141,18 +112,23 @@ def _unpack_bool(value: Any, _: Reading) -> bool:
 
 
 def _unpack_votes(value: Any, _: Reading) -> tuple[tuple[ReplicaId, Signature], ...]:
-    """(replica, signature) pairs in strictly ascending order: nobody is counted twice."""
-    previous = -1
+    """(replica, signature) pairs in strictly ascending order."""
     for pair in array(value, MAX_REPLICAS):
         if type(pair) is not list or len(pair) != 2:
             raise Malformed("a vote is a replica and a signature")
         replica, signature = pair
-        if type(replica) is not int or not previous < replica < MAX_REPLICAS:
-            raise Malformed("the signers are not in ascending order")
+        if type(replica) is not int or not 0 <= replica < MAX_REPLICAS:
+            raise Malformed("a signer has no number that a replica may have")
         if type(signature) is not bytes or len(signature) != SIGNATURE_BYTES:
             raise Malformed(f"a signature has {SIGNATURE_BYTES} bytes")
-        previous = replica
+    _require_ascending([replica for replica, _ in value])
     return tuple([(ReplicaId(replica), Signature(signature)) for replica, signature in value])
+
+
+def _require_ascending(signers: list[int]) -> None:
+    """Nobody is counted twice. Raises `Malformed`."""
+    if signers != sorted(set(signers)):
+        raise Malformed("the signers are not in ascending order")
 
 
 def _unpack_mask(value: Any, _: Reading) -> int:
@@ -194,8 +170,8 @@ NUMBER: Final = _number(MAX_NUMBER)
 REPLICA: Final = _number(MAX_REPLICAS - 1)
 DIGEST: Final = _fixed(DIGEST_BYTES)
 SIGNATURE: Final = _fixed(SIGNATURE_BYTES)
-FLAG: Final = Field(_same, _unpack_bool)
-OCTETS: Final = Field(_same, lambda value, _: octets(value))
+FLAG: Final = Field(as_it_is, _unpack_bool)
+OCTETS: Final = Field(as_it_is, lambda value, _: octets(value))
 MASK: Final = Field(_pack_mask, _unpack_mask)
 VOTES: Final = Field(lambda votes: [list(vote) for vote in votes], _unpack_votes, max_items=1 + 3 * MAX_REPLICAS)
 

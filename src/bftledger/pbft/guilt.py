@@ -8,7 +8,8 @@ Protocol Forensics", CCS 2021, for PBFT).
 
 All rules need two things to be true of a correct replica across a crash. No message leaves before what it says is
 durable, so whatever another has seen is known again after a restart. And what is durable about a number is discarded
-only together with a certificate at that number or above being made durable.
+only together with a certificate at that number or above being made durable; or, of votes alone, with a NEW-VIEW of a
+later view, after which its owner votes in none before it.
 """
 
 from dataclasses import replace
@@ -33,7 +34,8 @@ class Rule(Enum):
     TWO_PREPARES = "two-prepares"
     """Two PREPAREs for one (v, n). §4.2: a backup accepts a pre-prepare if "it has not accepted a pre-prepare message
     for view v and sequence number n containing a different digest". What it accepted is in its log, durable with the
-    PREPARE, until n is settled by a certificate, and then it accepts nothing for n."""
+    PREPARE, until n is settled by a certificate, and then it accepts nothing for n, or until a later view begins, and
+    then it accepts nothing in v."""
 
     TWO_COMMITS = "two-commits"
     """Two COMMITs for one (v, n). A COMMIT names the pre-prepare that was accepted, and there is one."""

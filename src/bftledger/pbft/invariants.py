@@ -8,11 +8,11 @@ from operator import lt
 from typing import NamedTuple
 
 from bftledger.base.ids import ReplicaId, Seq, View
+from bftledger.pbft.memory import ACTED_UPON, CHANGES, SPAN
 from bftledger.pbft.messages import Commit, Prepare, PreparedCertificate
 from bftledger.pbft.pool import CLIENTS, Pool
+from bftledger.pbft.proposals import NULL_PROPOSAL
 from bftledger.pbft.state import Slot, State
-from bftledger.pbft.wire import NULL_PROPOSAL
-from bftledger.pbft.witness import ACTED_UPON, CHANGES, SPAN
 
 
 class Past(NamedTuple):
@@ -47,7 +47,7 @@ def check(state: State, before: Past | None = None) -> None:
 
 def _check_witness(state: State) -> None:
     witness = state.witness
-    numbers, changes, new_views = witness.sizes()
+    numbers, changes, new_views = witness.memory.sizes()
     assert numbers <= SPAN + state.settings.window, "votes are remembered for a bounded number of blocks"
     assert changes <= CHANGES * state.group.n, "a few VIEW-CHANGEs of each replica are remembered"
     assert new_views <= CHANGES + ACTED_UPON + 1, "the NEW-VIEWs acted upon, and a few, are remembered"

@@ -8,6 +8,7 @@ CHECKPOINT names the hash of a block; STATUS, FETCH and their answers are one ex
 of messages and all lag; TESTIMONY is what convicts a faulty replica before all the others.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, Signature, View
@@ -18,8 +19,8 @@ from bftledger.base.transaction import Transaction
 class Proposal:
     """What a primary proposes for one sequence number: its clock's time and a batch of transactions.
 
-    `digest` is the d of PRE-PREPARE and covers `encoded`; build one with `wire.make_proposal` or decode it. The null
-    request of a new view is the proposal of time 0 without transactions (`wire.NULL_PROPOSAL`).
+    `digest` is the d of PRE-PREPARE and covers `encoded`; make one, or decode it, in `proposals`. The null request of
+    a new view is the proposal of time 0 without transactions (`proposals.NULL_PROPOSAL`).
     """
 
     time: Millis
@@ -86,6 +87,11 @@ class CheckpointCertificate:
     block_hash: Digest
     signatures: tuple[tuple[ReplicaId, Signature], ...]
 
+    def votes(self) -> Iterator[Checkpoint]:
+        """The CHECKPOINTs that it is made of."""
+        for replica, signature in self.signatures:
+            yield Checkpoint(seq=self.seq, block_hash=self.block_hash, replica=replica, signature=signature)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedCertificate:
@@ -96,6 +102,12 @@ class PreparedCertificate:
 
     pre_prepare: PrePrepare
     prepares: tuple[tuple[ReplicaId, Signature], ...]
+
+    def votes(self) -> Iterator[Prepare]:
+        """The PREPAREs that it is made of."""
+        of = self.pre_prepare
+        for replica, signature in self.prepares:
+            yield Prepare(view=of.view, seq=of.seq, digest=of.digest, replica=replica, signature=signature)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,3 +268,6 @@ Message = (
     | Testimony
 )
 """Everything that one replica sends to another."""
+
+Record = Message | PreparedCertificate | CheckpointCertificate
+"""What has a frame of its own: each message, and the certificates that a store keeps by themselves."""

@@ -12,6 +12,7 @@ from bftledger.base.ids import Millis, Seq
 from bftledger.pbft import wire
 from bftledger.pbft.effects import Broadcast, Deliver, Effect, Ignored, Persist, Remember, StartTimer, StopTimer
 from bftledger.pbft.messages import Commit, Prepare, PreparedCertificate, PrePrepare, Proposal, Testimony
+from bftledger.pbft.proposals import make_proposal
 from bftledger.pbft.state import Slot, State
 from bftledger.pbft.timers import BatchTimer
 
@@ -41,7 +42,7 @@ def propose(state: State, now: Millis) -> list[Effect]:
                 effects.append(StartTimer(BatchTimer(state.view), state.settings.batch_wait_ms))
             return effects
         state.batch_due = False
-        proposal = wire.make_proposal(now, state.pool.batch())
+        proposal = make_proposal(now, state.pool.batch())
         pre_prepare = state.sign(
             PrePrepare(
                 view=state.view,
@@ -187,7 +188,7 @@ def advance(state: State, slot: Slot) -> list[Effect]:
         return effects
     if not slot.prepared and state.is_prepared(slot):
         slot.prepared = True
-        state.witness.prepared(slot.seq, state.view)
+        state.witness.memory.prepared(slot.seq, state.view)
         slot.certificate = prepared_certificate(state, slot)
         pre_prepare = slot.pre_prepare
         commit = state.sign(
@@ -233,5 +234,5 @@ def remember(state: State, slot: Slot) -> Remember:
     assert slot.pre_prepare is not None
     digest = slot.pre_prepare.digest
     votes = [vote for _, vote in sorted(slot.commits.items()) if vote.digest == digest][: state.group.quorum]
-    state.witness.decided(slot.seq, votes)
+    state.witness.memory.decided(slot.seq, votes)
     return Remember(slot.seq, state.sign(Testimony(messages=tuple(votes), replica=state.me, signature=wire.UNSIGNED)))

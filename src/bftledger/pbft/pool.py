@@ -18,7 +18,7 @@ from itertools import chain, islice
 from typing import Final, NamedTuple
 
 from bftledger.base.ids import PublicKey, ReplicaId, TxId
-from bftledger.base.transaction import Transaction
+from bftledger.base.transaction import ENVELOPE_BYTES, MAX_PAYLOAD_BYTES, Transaction
 from bftledger.pbft.effects import Ignored
 from bftledger.pbft.settings import Settings
 
@@ -27,6 +27,9 @@ CLIENTS: Final = ReplicaId(-1)
 
 PROPOSALS: Final = ReplicaId(-2)
 """Whose room takes what only proposals brought, when their view has ended."""
+
+MAX_TRANSACTION_BYTES: Final = MAX_PAYLOAD_BYTES + ENVELOPE_BYTES
+"""No transaction is larger."""
 
 
 def batches(transactions: Iterable[Transaction], settings: Settings) -> Iterator[tuple[Transaction, ...]]:
@@ -43,14 +46,23 @@ def batches(transactions: Iterable[Transaction], settings: Settings) -> Iterator
         yield tuple(chosen)
 
 
+class Load(NamedTuple):
+    """So many transactions, and of so many bytes together."""
+
+    number: int
+    bytes: int
+
+
 class Moment(NamedTuple):
-    """A point in a replica's run: status ticks so far, and work of primaries so far (`suspicion.work`)."""
+    """A point in a replica's run: status ticks so far, work of primaries so far (`suspicion.work`), and what they have
+    taken from their pools so far."""
 
     tick: int
     work: int
+    taken: Load
 
 
-START: Final = Moment(0, 0)
+START: Final = Moment(0, 0, Load(0, 0))
 
 
 @dataclass(slots=True)
@@ -129,6 +141,14 @@ class Pool:
     def waiting_bytes(self) -> int:
         """The size of those that wait."""
         return self._waiting_bytes
+
+    def capacity(self) -> Load:
+        """How much may wait here at most; a room with nothing in it takes any transaction."""
+        rooms = self._rooms.values()
+        return Load(
+            sum([max(room.max_count, 1) for room in rooms]),
+            sum([max(room.max_bytes, MAX_TRANSACTION_BYTES) for room in rooms]),
+        )
 
     def shares(self) -> Mapping[PublicKey, int]:
         """How many of the clients' pending transactions each sender has."""

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from bftledger.base.ids import Digest, Seq
-from bftledger.pbft import wire
 from bftledger.pbft.evidence import Evidence
 from bftledger.pbft.messages import (
     Checkpoint,
@@ -20,6 +19,7 @@ from bftledger.pbft.messages import (
     Prepare,
     PreparedCertificate,
     PrePrepare,
+    Record,
     Testimony,
     ViewChange,
 )
@@ -28,7 +28,7 @@ from bftledger.pbft.state import State
 
 def recover(
     state: State,
-    records: Iterable[wire.Record],
+    records: Iterable[Record],
     *,
     executed: Seq,
     executed_hash: Digest,
@@ -37,7 +37,7 @@ def recover(
     """Puts a fresh `state` where its store says it was: `executed` is the newest block, `certificate` the newest."""
     state.executed, state.executed_hash, state.stable = executed, executed_hash, certificate
     state.unheard, state.cut_off = state.others, True
-    state.witness.settle(state.low)
+    state.witness.memory.settle(state.low)
     kept = list(records)
     for record in kept:
         match record:
@@ -67,33 +67,33 @@ class Recent(NamedTuple):
 
 
 def recollect(
-    state: State, records: Iterable[wire.Record], recent: Iterable[Recent], kept: Iterable[Evidence]
+    state: State, records: Iterable[Record], recent: Iterable[Recent], kept: Iterable[Evidence]
 ) -> list[Evidence]:
     """Makes the witness remember what the store does: evidence, and what others signed. Returns what is new of it."""
     witness = state.witness
     witness.restore(kept)
     found: list[Evidence] = []
     for block in recent:
-        witness.executed(block.seq, block.block_hash)
+        witness.memory.executed(block.seq, block.block_hash)
         if block.certificate is not None:
             found += witness.see_certificate(block.certificate)
         if block.commits is not None:
             found += witness.see(block.commits)
-            witness.decided(block.seq, (vote for vote in block.commits.messages if isinstance(vote, Commit)))
+            witness.memory.decided(block.seq, (vote for vote in block.commits.messages if isinstance(vote, Commit)))
     if state.stable is not None:
         found += witness.see_certificate(state.stable)
     for record in records:
         if isinstance(record, PreparedCertificate):
-            witness.prepared(record.pre_prepare.seq, record.pre_prepare.view)
+            witness.memory.prepared(record.pre_prepare.seq, record.pre_prepare.view)
             found += witness.see_certificate(record)
         elif isinstance(record, NewView) or (isinstance(record, Message) and record.replica != state.me):
             found += witness.see(record)
     if state.new_view is not None:
-        witness.entered(state.new_view)
+        witness.memory.entered(state.new_view)
     return found
 
 
-def _recover_log(state: State, records: list[wire.Record]) -> None:
+def _recover_log(state: State, records: list[Record]) -> None:
     for record in records:  # the certificates first: what they name must not be forgotten for what follows
         if isinstance(record, PreparedCertificate):
             slot = state.slot(record.pre_prepare.seq)

@@ -11,10 +11,9 @@ from bftledger.base.crypto import Signer
 from bftledger.base.group import Group
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, TxId, View
 from bftledger.base.transaction import Transaction
-from bftledger.pbft import checkpoint, normal, recovery, status, suspicion, testimony, transfer, view_change, wire
+from bftledger.pbft import checkpoint, normal, recovery, relevance, status, suspicion, testimony, transfer, views
 from bftledger.pbft.certificates import largest_window
 from bftledger.pbft.effects import (
-    Broadcast,
     Effect,
     Ignore,
     Ignored,
@@ -46,6 +45,7 @@ from bftledger.pbft.messages import (
     Prepare,
     PrePrepare,
     Proposed,
+    Record,
     Relay,
     Stable,
     Status,
@@ -84,7 +84,7 @@ class Replica:
 
     def recover(
         self,
-        records: Iterable[wire.Record],
+        records: Iterable[Record],
         *,
         executed: Seq,
         executed_hash: Digest,
@@ -94,7 +94,7 @@ class Replica:
     ) -> None:
         """Continues from what the store kept. See `recovery.recover`.
 
-        `recent`: the newest blocks, `witness.SPAN` of them. `evidence`: what `Convict` was performed on.
+        `recent`: the newest blocks, `memory.SPAN` of them. `evidence`: what `Convict` was performed on.
         """
         kept = list(records)
         recovery.recover(self.state, kept, executed=executed, executed_hash=executed_hash, certificate=certificate)
@@ -111,66 +111,12 @@ class Replica:
     # ── the door's question ──
 
     def refusal(self, message: Message) -> Ignored | None:
-        """Why `message` can change nothing now, so that its signatures need not be checked; None if it might.
-
-        What would convict its sender is wanted though it changes nothing else. Changes nothing itself: the message is
-        not authentic yet.
-        """
-        if message.replica == self.state.me:
-            return Ignored.OWN
-        reason = self._refusal(message)
-        return None if reason is not None and self._is_telling(message) else reason
+        """Why `message` can change nothing now, None if it might: see `relevance.refusal`."""
+        return relevance.refusal(self.state, message)
 
     def refusal_of(self, peer: ReplicaId, message: Message, size: int) -> Ignored | None:
-        """`refusal` of a frame of `size` bytes that `peer` hands over; what matters only for guilt is rationed."""
-        if message.replica == self.state.me:
-            return Ignored.OWN
-        reason = self._refusal(message)
-        if reason is not None and not self._is_telling(message):
-            return reason
-        if reason is None and not isinstance(message, Testimony):
-            return None
-        if testimony.is_heard_enough(self.state, peer):
-            return Ignored.HEARD_ENOUGH
-        self.state.heard[peer] += size
-        return None
-
-    def _is_telling(self, message: Message) -> bool:
-        state = self.state
-        is_news = isinstance(message, Prepare | Commit) and testimony.is_news(state, message)
-        return is_news or state.witness.would_convict(message)
-
-    def _refusal(self, message: Message) -> Ignored | None:
-        state = self.state
-        if message.replica == state.me:
-            return Ignored.OWN
-        match message:
-            case PrePrepare():
-                return normal.refusal(state, message)
-            case Prepare():
-                return normal.prepare_refusal(state, message)
-            case Commit():
-                return normal.commit_refusal(state, message)
-            case Checkpoint():
-                return checkpoint.refusal(state, message)
-            case ViewChange():
-                return view_change.change_refusal(state, message)
-            case NewView():
-                return view_change.new_view_refusal(state, message)
-            case Stable():
-                return None if message.certificate.seq > state.low else Ignored.BELOW_WATERMARK
-            case Proposed():
-                return transfer.proposed_refusal(state, message)
-            case Blocks():
-                return transfer.blocks_refusal(state, message)
-            case Status():
-                return status.refusal(state, message)
-            case Relay():
-                return suspicion.relay_refusal(state, message)
-            case Testimony() | FetchProposal() | FetchBlocks():
-                return None
-            case _:
-                assert_never(message)
+        """The same of a frame of `size` bytes that `peer` hands over: see `relevance.refusal_of`."""
+        return relevance.refusal_of(self.state, peer, message, size)
 
     # ── the step ──
 
@@ -178,8 +124,8 @@ class Replica:
         """What is to be done because of `event`. `now`: this replica's clock, milliseconds since the epoch."""
         found = self._on_event(event, now)
         effects: list[Effect] = [Ignore(found)] if isinstance(found, Ignored) else found
-        effects += self._begin_view()
-        effects += self._accept_announced()
+        effects += views.begin(self.state)
+        effects += views.accept_announced(self.state)
         effects += normal.deliver(self.state)
         effects += normal.propose(self.state, now)
         effects += transfer.follow(self.state)
@@ -218,7 +164,7 @@ class Replica:
     def _on_received(self, message: Message, now: Millis) -> list[Effect]:
         state = self.state
         self._hear(message)
-        reason = self._refusal(message)
+        reason = relevance.of_phase(state, message)
         effects = testimony.hear(state, message) if reason is not Ignored.OWN else []
         match message:
             case Prepare() | Commit():
@@ -242,9 +188,9 @@ class Replica:
             case Checkpoint():
                 return checkpoint.on_checkpoint(state, message)
             case ViewChange():
-                return self._on_view_change(message)
+                return views.on_view_change(state, message)
             case NewView():
-                return self._on_new_view(message)
+                return views.on_new_view(state, message)
             case Status():
                 return status.on_status(state, message)
             case Relay():
@@ -265,7 +211,7 @@ class Replica:
                 return transfer.on_blocks(state, message)
             case Testimony():
                 is_exposed = state.active and testimony.exposes_primary(state, message)
-                return self._leave_for(View(state.view + 1)) if is_exposed else []
+                return views.leave_for(state, View(state.view + 1)) if is_exposed else []
             case _:
                 assert_never(message)
 
@@ -290,7 +236,7 @@ class Replica:
     def _on_pre_prepare(self, message: PrePrepare, now: Millis) -> list[Effect] | Ignored:
         state = self.state
         if normal.is_conflict(state, message):
-            return self._leave_for(View(state.view + 1))  # proof that the primary is faulty needs no timer
+            return views.leave_for(state, View(state.view + 1))  # proof that the primary is faulty needs no timer
         slot = state.slots.get(message.seq)
         proposal = message.proposal or (slot.proposals.get(message.digest) if slot else None)
         if proposal is None:
@@ -305,7 +251,7 @@ class Replica:
         slot = state.slots[seq]
         state.pool.settle(transactions)
         if slot.pre_prepare and slot.pre_prepare.proposal:
-            suspicion.on_work(state, suspicion.work(slot.pre_prepare.proposal, state.settings))
+            suspicion.on_work(state, seq, slot.pre_prepare.proposal)
             if transactions:
                 state.failed_views = 0
         return checkpoint.on_executed(state, seq, block_hash)
@@ -318,43 +264,6 @@ class Replica:
         effects += checkpoint.on_executed(state, event.seq, event.block_hash)
         return effects + transfer.after_install(state)
 
-    def _on_view_change(self, message: ViewChange) -> list[Effect]:
-        state = self.state
-        effects = view_change.on_view_change(state, message)
-        if message.stable is not None:
-            effects += checkpoint.adopt(state, message.stable)
-        joined = view_change.view_to_join(state)
-        return effects + (transfer.fetch_named(state, message) if joined is None else self._leave_for(joined))
-
-    def _leave_for(self, view: View) -> list[Effect]:
-        return view_change.start(self.state, view) + transfer.fetch_proposals(self.state)
-
-    def _begin_view(self) -> list[Effect]:
-        message = view_change.make_new_view(self.state)
-        if message is None:
-            return []
-        return [*testimony.hear(self.state, message), *self._enter(message), Broadcast(message)]
-
-    def _on_new_view(self, message: NewView) -> list[Effect] | Ignored:
-        if not view_change.follows(message):
-            return Ignored.WRONG_NEW_VIEW
-        return self._enter(message)
-
-    def _enter(self, message: NewView) -> list[Effect]:
-        effects: list[Effect] = []
-        stable, _ = view_change.re_proposals(message.view_changes)
-        if stable is not None:
-            effects += checkpoint.adopt(self.state, stable)
-        effects += view_change.enter(self.state, message)
-        effects += self._accept_announced()
-        return effects + transfer.fetch_proposals(self.state)
-
-    def _accept_announced(self) -> list[Effect]:
-        effects: list[Effect] = []
-        for pre_prepare, proposal in transfer.announced_with_proposal(self.state):
-            effects += normal.accept(self.state, pre_prepare, proposal)
-        return effects
-
     # ── timers ──
 
     def _on_timer(self, timer: Timer, now: Millis) -> list[Effect] | Ignored:
@@ -363,7 +272,7 @@ class Replica:
             case StatusTimer():
                 effects = status.on_tick(state)
                 if suspicion.is_slow(state, now):
-                    return effects + self._leave_for(View(state.view + 1))
+                    return effects + views.leave_for(state, View(state.view + 1))
                 return effects + suspicion.share_overdue(state)
             case BatchTimer(view):
                 if view != state.view:
@@ -373,12 +282,12 @@ class Replica:
             case NewViewTimer(view):
                 if view != state.view or state.active:
                     return Ignored.STALE_TIMER
-                return self._leave_for(View(view + 1))
+                return views.leave_for(state, View(view + 1))
             case RequestTimer(view, subject, relayed):
                 if state.watched != (view, subject):
                     return Ignored.STALE_TIMER
                 if relayed and suspicion.is_stalled(state, now):
-                    return self._leave_for(View(view + 1))
+                    return views.leave_for(state, View(view + 1))
                 state.cut_off = state.cut_off or (relayed and state.alone)
                 return suspicion.go_on_watching(state, timer)
             case _:

@@ -22,7 +22,8 @@ from bftledger.pbft.messages import (
     Proposal,
     ViewChange,
 )
-from bftledger.pbft.pool import START, Moment, Pool
+from bftledger.pbft.pool import START, Load, Moment, Pool
+from bftledger.pbft.proposals import NULL_PROPOSAL
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import suspicion_timeout
 from bftledger.pbft.witness import Witness
@@ -77,10 +78,16 @@ class Slot:
 
 @dataclass(slots=True)
 class Fetch:
-    """An unanswered FETCH-BLOCKS."""
+    """The blocks from `first` on were asked for. Whoever was asked may answer, however many were asked since."""
 
     peer: ReplicaId
+    """Who was asked last, at this `tick`."""
     first: Seq
+    asked: set[ReplicaId]
+    """Who has not answered."""
+    tick: int = 0
+    in_vain: int = 0
+    """How many had not answered when another was asked, less those who have answered since."""
 
 
 @dataclass(slots=True)
@@ -121,8 +128,10 @@ class State:
     """How often the status timer ran out."""
     work: int = 0
     """What primaries had decided in their views, in thousandths of a full batch (`suspicion.work`)."""
-    work_at_watch: int = 0
-    """What `work` was when the request timer's subject became the oldest."""
+    taken: Load = START.taken
+    """What primaries had decided that waited in their own pools: not what a new view carried over."""
+    watched_since: Moment = START
+    """When the request timer's subject became the oldest."""
     work_at_start: int = 0
     """What `work` was when the time began that the request timer measures."""
     batch_done: Moment = START
@@ -189,7 +198,7 @@ class State:
     @property
     def moment(self) -> Moment:
         """This point in the replica's run."""
-        return Moment(self.tick, self.work)
+        return Moment(self.tick, self.work, self.taken)
 
     @property
     def lagging(self) -> bool:
@@ -215,15 +224,17 @@ class State:
             slot = self.slots[seq] = Slot(seq)
         return slot
 
-    def forget_settled(self) -> None:
+    def forget_settled(self) -> Seq:
         """Discards what the stable checkpoint settles (§4.3) and what this replica needs no more to get there.
 
         Slots that are stable but not executed stay, because they may be about to execute, unless the replica is so far
-        behind that it must fetch the blocks anyway.
+        behind that it must fetch the blocks anyway. Returns up to where it discards; a store may do the same, as all
+        of it is below a certificate.
         """
         settled = self.low if self.low > self.executed + self.settings.window else min(self.low, self.executed)
         for seq in [seq for seq in self.slots if seq <= settled]:
             del self.slots[seq]
+        return settled
 
     def may_answer(self, peer: ReplicaId, what: object, times: int = 1) -> bool:
         """Whether to send `peer` something large, again; counts it. A peer that keeps asking costs only so much."""
@@ -232,8 +243,8 @@ class State:
 
     def proposal(self, seq: Seq, digest: Digest) -> Proposal | None:
         """What `digest` stands for at `seq`, if it is known here."""
-        if digest == wire.NULL_PROPOSAL.digest:
-            return wire.NULL_PROPOSAL
+        if digest == NULL_PROPOSAL.digest:
+            return NULL_PROPOSAL
         slot = self.slots.get(seq)
         return slot.proposals.get(digest) if slot else None
 

@@ -53,7 +53,7 @@ def on_tick(state: State) -> list[Effect]:
     if state.low <= state.executed:
         state.fetch = None
     elif state.stable_at_tick > state.executed and state.executed == state.executed_at_tick:
-        effects += transfer.fetch_blocks(state)
+        effects += transfer.fetch_again(state)
     state.answered.clear()
     state.sent_bytes.clear()
     state.forgive()

@@ -10,8 +10,8 @@ is exhausted or the bytes of both exceed one batch. So
 - what was passed on to the primary must be settled within 2T, unless a batch was ordered in those 2T, however often
   something else became the oldest: a slow primary is suspected as well. It is passed on to all first, and accused on
   behalf of only after another 2T, so that all accuse together;
-- and no amount of work excuses a wait for longer than all that the primary's pool can hold ahead of it (`patience`):
-  a censor under full load is suspected in the end.
+- and no amount of work excuses a wait for longer than all that the primary's pool can hold ahead of it (`patience`),
+  in transactions and in bytes: a censor under full load is suspected in the end.
 
 This asks of an honest group that it orders a full batch within 2T; T and the batches must be chosen so. Accused is
 only by who heard a quorum since its timer started: alone it would leave a view that the others stay in, and be of no
@@ -20,12 +20,12 @@ use there until they leave it, too. Time is counted in ticks of the status timer
 
 from typing import Final
 
-from bftledger.base.ids import Millis
+from bftledger.base.ids import Millis, Seq
 from bftledger.base.transaction import Transaction
 from bftledger.pbft import wire
 from bftledger.pbft.effects import Broadcast, Effect, Ignored, Send, StartTimer, StopTimer
 from bftledger.pbft.messages import Proposal, Relay
-from bftledger.pbft.pool import Moment, batches
+from bftledger.pbft.pool import MAX_TRANSACTION_BYTES, Load, Moment, batches
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.state import FORGIVEN_PER_TICK, State
 from bftledger.pbft.timers import RequestTimer
@@ -37,25 +37,44 @@ BATCH: Final = 1_000
 """The work of ordering one full batch."""
 
 
-def work(proposal: Proposal, settings: Settings) -> int:
+def work(load: Load, settings: Settings) -> int:
     """How much of a full batch this is, by its count or its bytes: 0 to `BATCH`."""
-    size = sum(len(tx.encoded) for tx in proposal.transactions)
-    count = len(proposal.transactions)
-    return min(BATCH, max(BATCH * count // settings.batch_count, BATCH * size // settings.batch_bytes))
+    return min(BATCH, max(BATCH * load.number // settings.batch_count, BATCH * load.bytes // settings.batch_bytes))
 
 
-def patience(settings: Settings) -> int:
-    """The work of all that an honest primary can have to do first: a pool full by count and bytes, what earlier
-    primaries left, and what is in flight."""
-    pool = BATCH * settings.pool_count // settings.batch_count + BATCH * settings.pool_bytes // settings.batch_bytes
-    return pool + pool // 2 + BATCH * (settings.pipeline + 1)
+def patience(state: State) -> Load:
+    """All that an honest primary can order ahead of what it has just got: its pool may be full, by count or by bytes,
+    and what it proposed before is in flight.
+
+    Less would not do. Clients may have filled its pool without telling anybody else, and then it looks to a backup as
+    if everything that it orders had come later than what the backup passed on.
+    """
+    settings, pool = state.settings, state.pool.capacity()
+    in_flight = settings.pipeline + 1
+    return Load(
+        pool.number + in_flight * settings.batch_count,
+        pool.bytes + in_flight * max(settings.batch_bytes, MAX_TRANSACTION_BYTES),
+    )
 
 
-def on_work(state: State, done: int) -> None:
-    """The primary of this view had a proposal decided."""
-    state.work += done
+def on_work(state: State, seq: Seq, proposal: Proposal) -> None:
+    """The primary of this view had this proposal decided at `seq`."""
+    load = Load(len(proposal.transactions), sum([len(tx.encoded) for tx in proposal.transactions]))
+    if not _is_carried_over(state, seq):
+        state.taken = Load(state.taken.number + load.number, state.taken.bytes + load.bytes)
+    state.work += work(load, state.settings)
     if state.work - state.batch_done.work >= BATCH:
         state.batch_done = state.moment
+
+
+def _is_carried_over(state: State, seq: Seq) -> bool:
+    """Whether the NEW-VIEW of this view assigned `seq`: a faulty primary may have left a whole window of them."""
+    return state.new_view is not None and any(each.seq == seq for each in state.new_view.pre_prepares)
+
+
+def _has_too_much_come_first(state: State, since: Moment) -> bool:
+    most = patience(state)
+    return state.taken.number - since.taken.number > most.number or state.taken.bytes - since.taken.bytes > most.bytes
 
 
 # ── passing on ──
@@ -113,7 +132,7 @@ def watch_oldest(state: State) -> list[Effect]:
     state.watched = watched
     if subject is None:
         return [StopTimer(RequestTimer)]
-    state.work_at_watch = state.work_at_start = state.work
+    state.watched_since, state.work_at_start = state.moment, state.work
     state.unheard = state.others
     return [StartTimer(RequestTimer(state.view, subject, relayed=False), _half_timeout(state))]
 
@@ -131,7 +150,7 @@ def is_stalled(state: State, now: Millis) -> bool:
 def works_off(state: State) -> bool:
     """Whether enough was ordered since the request timer started, and not yet too much."""
     enough = state.work - state.work_at_start >= BATCH // 2
-    return enough and state.work - state.work_at_watch <= patience(state.settings)
+    return enough and not _has_too_much_come_first(state, state.watched_since)
 
 
 def go_on_watching(state: State, timer: RequestTimer) -> list[Effect]:
@@ -175,4 +194,4 @@ def _may_accuse(state: State) -> bool:
 def _is_overdue(state: State, since: Moment) -> bool:
     ticks = -(-2 * state.suspicion_timeout() // state.settings.status_interval_ms)
     waited = state.tick - max(since.tick, state.batch_done.tick)
-    return waited > ticks or state.work - since.work > patience(state.settings)
+    return waited > ticks or _has_too_much_come_first(state, since)

@@ -19,16 +19,17 @@ from itertools import accumulate
 from typing import Final
 
 from bftledger.base.ids import Digest, ReplicaId, Seq
-from bftledger.pbft import wire
+from bftledger.pbft import kinds, wire
 from bftledger.pbft.effects import Broadcast, Convict, Effect, Send
 from bftledger.pbft.evidence import Evidence, bare
+from bftledger.pbft.frames import MAX_FRAME_BYTES
 from bftledger.pbft.guilt import Signed
 from bftledger.pbft.messages import Checkpoint, Commit, Message, NewView, Prepare, PrePrepare, Status, Testimony
 from bftledger.pbft.state import HEARD_PER_TICK, TOLD_PER_TICK, State
 
 START: Final = Seq(0)
 
-_FRAME_BYTES: Final = wire.MAX_FRAME_BYTES - 4_096
+_FRAME_BYTES: Final = MAX_FRAME_BYTES - 4_096
 """What is testified in one message takes no more; two NEW-VIEWs of the largest kind stay where they were found."""
 
 _HEAD_BYTES: Final = 8
@@ -86,7 +87,7 @@ def told_in(message: Message) -> Iterator[Signed]:
 
 def is_news(state: State, vote: Prepare | Commit) -> bool:
     """Whether it names another proposal than the one accepted here, and its sender was not heard on it before."""
-    return _accepted_another(state, vote) is not None and not state.witness.knows(vote)
+    return _accepted_another(state, vote) is not None and not state.witness.memory.knows(vote)
 
 
 def contest(state: State, vote: Prepare | Commit) -> list[Effect]:
@@ -123,7 +124,7 @@ def disclose(state: State, peer: ReplicaId) -> list[Effect]:
     """
     if not state.may_answer(peer, Testimony):
         return []
-    parts = _parts(state, _memories(state, after=state.witness.agreed(peer)))
+    parts = _parts(state, _memories(state, after=state.witness.memory.agreed(peer)))
     start = state.disclosed[peer] % len(parts) if parts else 0
     told = _tell(state, peer, [*parts[start:], *parts[:start]])
     state.disclosed[peer] = start + len(told)
@@ -138,7 +139,7 @@ def last_words(state: State) -> list[Testimony]:
 
 
 def _differs(state: State, seq: Seq, block_hash: Digest | None) -> bool:
-    own = state.witness.blocks.get(seq)
+    own = state.witness.memory.blocks.get(seq)
     if own is None and state.stable is not None and state.stable.seq == seq:
         own = state.stable.block_hash
     return None not in (own, block_hash) and own != block_hash
@@ -146,13 +147,13 @@ def _differs(state: State, seq: Seq, block_hash: Digest | None) -> bool:
 
 def _memories(state: State, *, after: Seq = START) -> list[tuple[Signed, ...]]:
     """What can prove a fork, above all; of a NEW-VIEW of its own, which it does not pass on, what others signed."""
-    witness, new_views = state.witness, state.witness.new_views()
+    memory, new_views = state.witness.memory, state.witness.memory.new_views()
     used = [change for new_view in new_views if new_view.replica == state.me for change in new_view.view_changes]
     memories = (
-        *witness.foundations(after, state.executed),
+        *memory.foundations(after, state.executed),
         *new_views,
         *used,
-        *witness.commits(after, state.executed),
+        *memory.commits(after, state.executed),
     )
     return [(signed,) for signed in memories]
 
@@ -213,7 +214,7 @@ def _parts(state: State, groups: Iterable[tuple[Signed, ...]]) -> list[_Part]:
     parts: list[_Part] = []
     alone: set[tuple[object, ...]] = set()
     for group in groups:
-        slots = {wire.testified_slot(signed) for signed in group}
+        slots = {kinds.testified_slot(signed) for signed in group}
         if any(signed.replica == state.me for signed in group) or (len(group) == 1 and slots <= alone):
             continue
         size = sum(len(wire.encode(signed)) + _HEAD_BYTES for signed in group)
@@ -223,8 +224,8 @@ def _parts(state: State, groups: Iterable[tuple[Signed, ...]]) -> list[_Part]:
         last = parts[-1] if parts else None
         if (
             last is None
-            or last.size + size > wire.MAX_TESTIMONY_BYTES
-            or len(last.messages) + len(group) > wire.MAX_TESTIFIED
+            or last.size + size > kinds.MAX_TESTIMONY_BYTES
+            or len(last.messages) + len(group) > kinds.MAX_TESTIFIED
             or slots & last.slots
         ):
             last = _Part()

@@ -2,7 +2,8 @@
 
 Nothing fetched is believed without proof: a proposal must have the digest that a new view assigned, blocks must be
 linked by their hashes to a block that a quorum certified. Blocks are asked of one peer at a time, the next after each
-answer or when it is silent: a slow one costs its turns, no more. A proposal is asked of who must have it, if correct.
+answer or when it is silent: a slow one costs its turns, no more; but its answer is still welcome, or who needs longer
+for each than silence is borne would never catch up. A proposal is asked of who must have it, if correct.
 """
 
 from typing import Final
@@ -11,6 +12,7 @@ from bftledger.base.ids import Digest, ReplicaId, Seq
 from bftledger.pbft import wire
 from bftledger.pbft.effects import Effect, Ignored, Install, ReadBlocks, Send
 from bftledger.pbft.events import BlocksRead
+from bftledger.pbft.frames import MAX_FRAME_BYTES
 from bftledger.pbft.messages import (
     Blocks,
     FetchBlocks,
@@ -20,13 +22,17 @@ from bftledger.pbft.messages import (
     Proposed,
     ViewChange,
 )
+from bftledger.pbft.proposals import NULL_PROPOSAL
 from bftledger.pbft.state import Fetch, State
 
 BLOCKS_PER_TICK: Final = 16
 """A peer gets so many answers with blocks between two ticks of the shorter interval: enough to catch up quickly."""
 
-BYTES_PER_TICK: Final = wire.MAX_FRAME_BYTES
+BYTES_PER_TICK: Final = MAX_FRAME_BYTES
 """And no further answer, with blocks or a proposal, once those of this tick have so many bytes."""
+
+MOST_DOUBLINGS: Final = 3
+"""Who was asked for blocks has one tick to answer, or two, four, eight, if everybody was asked in vain so often."""
 
 # ── proposals ──
 
@@ -39,7 +45,7 @@ def announced_with_proposal(state: State) -> list[tuple[PrePrepare, Proposal]]:
     for _, slot in sorted(state.slots.items()):
         if slot.announced is not None:
             digest = slot.announced.digest
-            proposal = wire.NULL_PROPOSAL if digest == wire.NULL_PROPOSAL.digest else slot.proposals.get(digest)
+            proposal = NULL_PROPOSAL if digest == NULL_PROPOSAL.digest else slot.proposals.get(digest)
             if proposal is not None:
                 found.append((slot.announced, proposal))
     return found
@@ -136,9 +142,24 @@ def fetch_blocks(state: State) -> list[Effect]:
     signers = [i for i, _ in state.stable.signatures if i != state.me]
     last = state.fetch.peer if state.fetch else state.me
     peer = min(signers, key=lambda i: (i - last - 1) % state.group.n)
-    first = Seq(state.executed + 1)
-    state.fetch = Fetch(peer, first)
+    first, held = Seq(state.executed + 1), state.fetch
+    asked = held.asked if held is not None and held.first == first else set()
+    state.fetch = Fetch(peer, first, {*asked, peer}, state.tick, held.in_vain if held is not None else 0)
     return [Send(peer, state.sign(FetchBlocks(first=first, replica=state.me, signature=wire.UNSIGNED)))]
+
+
+def fetch_again(state: State) -> list[Effect]:
+    """A tick has passed without a new block: asks the next peer, once the last one had its time.
+
+    Blocks are many bytes. Where all are slow to send them, asking each at every tick would make them slower still.
+    """
+    fetch = state.fetch
+    if fetch is not None and fetch.first == state.executed + 1:
+        doublings = min(fetch.in_vain // (state.group.quorum - 1), MOST_DOUBLINGS)
+        if state.tick - fetch.tick < 1 << doublings:
+            return []
+        fetch.in_vain += 1
+    return fetch_blocks(state)
 
 
 def follow(state: State) -> list[Effect]:
@@ -175,13 +196,16 @@ def on_blocks_read(state: State, event: BlocksRead) -> list[Effect]:
 def blocks_refusal(state: State, message: Blocks) -> Ignored | None:
     """Why these blocks can change nothing; None if they are what was asked for, and still needed."""
     fetch = state.fetch
-    if fetch is None or fetch.peer != message.replica or fetch.first != message.first or not message.blocks:
+    if fetch is None or message.replica not in fetch.asked or fetch.first != message.first or not message.blocks:
         return Ignored.NOT_ASKED
     return None if message.first == state.executed + 1 else Ignored.NOT_NEEDED
 
 
 def on_blocks(state: State, message: Blocks) -> list[Effect]:
     """Hands blocks that `blocks_refusal` let through to whoever can check and execute them."""
+    assert state.fetch is not None, "they were asked for"
+    state.fetch.asked.discard(message.replica)
+    state.fetch.in_vain = max(0, state.fetch.in_vain - 1)
     return [Install(message)]
 
 

@@ -13,6 +13,7 @@ from bftledger.base.ids import Digest, Seq, View
 from bftledger.pbft import wire
 from bftledger.pbft.effects import Broadcast, Effect, Ignored, Persist, StartTimer, StopTimer
 from bftledger.pbft.messages import CheckpointCertificate, NewView, PrePrepare, ViewChange
+from bftledger.pbft.proposals import NULL_PROPOSAL
 from bftledger.pbft.state import State
 from bftledger.pbft.timers import NewViewTimer
 
@@ -111,7 +112,7 @@ def re_proposals(changes: tuple[ViewChange, ...]) -> tuple[CheckpointCertificate
                 chosen[candidate.seq] = candidate
     max_s = max(chosen, default=Seq(min_s))
     numbers = (Seq(seq) for seq in range(min_s + 1, max_s + 1))
-    return stable, [(seq, chosen[seq].digest if seq in chosen else wire.NULL_PROPOSAL.digest) for seq in numbers]
+    return stable, [(seq, chosen[seq].digest if seq in chosen else NULL_PROPOSAL.digest) for seq in numbers]
 
 
 def make_new_view(state: State) -> NewView | None:
@@ -161,7 +162,7 @@ def enter(state: State, message: NewView) -> list[Effect]:
     state.new_view_timer_runs = False
     state.watched = None  # the new primary has the whole time, whatever ran while it was awaited
     state.new_view = message
-    state.witness.entered(message)
+    state.witness.memory.entered(message)
     state.view_changes = {i: change for i, change in state.view_changes.items() if change.view > state.view}
     state.pool.return_proposed()
     for pre_prepare in message.pre_prepares:

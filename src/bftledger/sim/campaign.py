@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from bftledger.adversary import catalogue
 from bftledger.sim.draw import Choice
 from bftledger.sim.plan import Plan
 from bftledger.sim.run import Report, run
@@ -15,7 +16,7 @@ LISTED: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A seed whose run an oracle objects to, and what the first of them says."""
+    """A seed whose run an oracle objects to, and what the gravest objection is (`run.Report.gravest`)."""
 
     seed: int
     n: int
@@ -35,6 +36,8 @@ class Tally:
     views: Counter[int] = field(default_factory=Counter)
     mixes: Counter[str] = field(default_factory=Counter)
     """How many runs had which kinds of trouble together."""
+    drawn: Counter[str] = field(default_factory=Counter)
+    """How many runs had a traitor with which behaviour."""
     blocks: int = 0
     lasted_us: int = 0
     guilty: Counter[int] = field(default_factory=Counter)
@@ -49,6 +52,7 @@ class Tally:
         self.sizes[plan.n] += 1
         self.views[report.views] += 1
         self.mixes[mix_of(plan)] += 1
+        self.drawn.update({name.partition(":")[0] for names in plan.traitors.values() for name in names})
         self.blocks += report.height
         self.lasted_us += report.lasted_us
         if report.is_forked:
@@ -57,7 +61,7 @@ class Tally:
             self.failed += 1
             oracles = tuple(sorted({violation.oracle for violation in report.violations}))
             if len(self.failures) < LISTED:
-                self.failures.append(Failure(plan.seed, plan.n, str(report.violations[0]), oracles))
+                self.failures.append(Failure(plan.seed, plan.n, str(report.gravest), oracles))
         if keeps_trace:
             self.traces[plan.seed] = report.trace_hash
 
@@ -70,10 +74,17 @@ class Tally:
         self.sizes.update(other.sizes)
         self.views.update(other.views)
         self.mixes.update(other.mixes)
+        self.drawn.update(other.drawn)
         self.guilty.update(other.guilty)
         self.blocks += other.blocks
         self.lasted_us += other.lasted_us
         self.traces.update(other.traces)
+
+    @property
+    def never_lied(self) -> list[str]:
+        """The behaviours that were drawn, and of which nobody ever saw anything, in the order of the catalogue."""
+        drawn = [name for name in catalogue.names() if self.drawn[name] and name != "random"]
+        return [name for name in drawn if not self.counts[f"lies: {name}"]]
 
 
 def mix_of(plan: Plan) -> str:

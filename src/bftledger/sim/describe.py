@@ -5,13 +5,14 @@ has read; two proposals of the same transactions are told apart by a number. Wha
 far as it can be read, and nothing that it wrote reaches a terminal as a control character.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, assert_never
 
 from bftledger.base.errors import Malformed
 from bftledger.base.ids import Digest, ReplicaId
 from bftledger.pbft import messages, wire
-from bftledger.pbft.messages import CheckpointCertificate, PreparedCertificate, Proposal
+from bftledger.pbft.messages import CheckpointCertificate, PreparedCertificate, Proposal, Record
+from bftledger.pbft.proposals import NULL_PROPOSAL
 
 MAX_PAYLOAD_LENGTH: Final = 48
 MAX_LISTED: Final = 4
@@ -19,23 +20,29 @@ MAX_LISTED: Final = 4
 
 
 class Describer:
-    """Puts messages into words. `show` does so with a transaction's payload (`StateMachine.show`)."""
+    """Puts messages into words. `show` does so with a transaction's payload (`StateMachine.show`).
 
-    def __init__(self, genesis_hash: Digest, show: Callable[[bytes], str]) -> None:
+    `cores`: which replica's each second core of a twin is.
+    """
+
+    def __init__(
+        self, genesis_hash: Digest, show: Callable[[bytes], str], cores: Mapping[ReplicaId, ReplicaId] | None = None
+    ) -> None:
         self._genesis_hash = genesis_hash
+        self._cores = cores or {}
         self._show = show
-        self._names: dict[Digest, str] = {wire.NULL_PROPOSAL.digest: "null"}
+        self._names: dict[Digest, str] = {NULL_PROPOSAL.digest: "null"}
         self._namesakes: dict[str, int] = {}
         self._blocks: dict[int, Digest] = {}
 
-    def read(self, frame: bytes) -> wire.Record | Malformed:
+    def read(self, frame: bytes) -> Record | Malformed:
         """The message in a frame, its signatures unchecked; or why there is none."""
         try:
             return wire.decode(frame, self._genesis_hash)
         except Malformed as error:
             return error
 
-    def describe(self, message: wire.Record) -> str:
+    def describe(self, message: Record) -> str:
         """One message in one line."""
         match message:
             case messages.PrePrepare():
@@ -90,6 +97,10 @@ class Describer:
             case _:
                 assert_never(message)
 
+    def identity(self, core: ReplicaId) -> ReplicaId:
+        """In whose name a core speaks."""
+        return self._cores.get(core, core)
+
     def name(self, digest: Digest) -> str:
         """What the proposal of this digest is called: by its transactions, if they were seen."""
         return self._names.get(digest, f"d:{digest.hex()[:8]}")
@@ -119,7 +130,7 @@ class Describer:
         return f"n{certificate.seq} signed by {every(str(i) for i, _ in certificate.signatures)}"
 
 
-def signer(message: wire.Record) -> ReplicaId | None:
+def signer(message: Record) -> ReplicaId | None:
     """Whom a message names as its sender, truly or not; None for a bare certificate."""
     return None if isinstance(message, PreparedCertificate | CheckpointCertificate) else message.replica
 

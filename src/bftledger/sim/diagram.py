@@ -54,7 +54,7 @@ class Diagram:
 
     def __init__(self, subject: Subject, recording: Recording) -> None:
         self._subject = subject
-        self._describer = describer_of(subject.genesis)
+        self._describer = describer_of(subject)
         self._sendings = [event for event in recording.events if isinstance(event, Sending)]
         self._happenings = [event for event in recording.events if isinstance(event, Happening)]
         self._frames: list[_Frame] = []
@@ -115,7 +115,7 @@ class Diagram:
             return _Frame(Phase.GARBAGE, line, "Bytes that are no message.")
         frame = _Frame(phase_of(message), line, meaning(message, self._describer, self._subject.genesis.group))
         stated = statement(message)
-        if stated is not None and stated[0][1] == sending.source:
+        if stated is not None and stated[0][1] == self._describer.identity(sending.source):
             frame.about, frame.says = stated
         return frame
 
@@ -160,6 +160,7 @@ class Diagram:
         own = [h for h in self._happenings if h.replica == replica]
         return {
             "byzantine": [str(deed) for deed in traitors[replica]] if replica in traitors else None,
+            "of": self._subject.cores.get(replica),
             "down": list(self._down(own)),
             "views": list(self._views(own)),
         }

@@ -4,17 +4,28 @@ The same seed and `Choice` give the same plan, as long as neither this file nor 
 What must outlast that is a plan written down (`Plan.to_json`).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
 
 from bftledger.adversary import catalogue
 from bftledger.base.ids import Millis, ReplicaId
+from bftledger.check.progress import IN_A_ROW
 from bftledger.pbft.settings import Settings
 from bftledger.sim.plan import Crash, Cut, Fault, Jump, Plan, Slow, Storm, Weather, Work
+from bftledger.sim.staged import staged
 
 MIXED: Final = 0.6
 """So many plans have all at once: f traitors, crashes and partitions."""
+
+STAGED: Final = 0.4
+"""So many plans have a script for their network (`sim.staged`): in most of the others nobody ever leaves view 0."""
+
+LAGGING: Final = 0.15
+"""So many of the others keep one replica apart until they heal; the rest get ahead of it by more than a window."""
+
+SLOW: Final = 0.2
+"""So many of the others have a network that is slow for good, as slow as the time-outs can bear."""
 
 DIVIDED: Final = 0.7
 """So many plans with too many traitors keep the halves apart that are told different things."""
@@ -30,6 +41,7 @@ class Choice:
     `sizes`: of groups, one of which is drawn; larger ones cost more, hence the weights. `traitors`: behaviours with the
     number of replicas that have each; None: as the seed wants. `excess`: f+1 traitors that collude to fork the group,
     so that the oracles must object. `collude`: those that are named share their keys. `calm`: no faults at all.
+    `stages`: so many have a script, but never one that is to be calm or to fork.
     """
 
     sizes: tuple[int, ...] = (4, 4, 7)
@@ -38,10 +50,34 @@ class Choice:
     collude: bool = False
     calm: bool = False
     real_keys: bool = False
+    stages: float = STAGED
 
     def plan(self, seed: int) -> Plan:
         """The plan of that seed."""
-        return _Draw(seed, self).plan()
+        drawn = _Draw(seed, self)
+        plan = drawn.plan()
+        if self.excess:
+            return plan
+        if not self.calm and Random(f"whether staged {seed}").random() < self.stages:
+            return self._staged(plan)
+        return drawn.harder(plan)
+
+    def _staged(self, plan: Plan) -> Plan:
+        """The plan with a script. Each replica may lead when it matters, so those that are asked for are anywhere."""
+        chance = Random(f"stages {plan.seed}")
+        plan = staged(plan, chance)
+        if self.traitors is None:
+            return plan
+        places = [ReplicaId(i) for i in range(plan.n)]
+        chance.shuffle(places)
+        return replace(plan, traitors={places[i]: names for i, names in plan.traitors.items()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged(Choice):
+    """Likewise, and all of them have a script."""
+
+    stages: float = 1.0
 
 
 def draw(seed: int, choice: Choice | None = None) -> Plan:
@@ -87,6 +123,37 @@ class _Draw:
             real_keys=choice.real_keys,
         )
 
+    def harder(self, plan: Plan) -> Plan:
+        """Some plans are slower, and some keep a replica apart, than was drawn so far."""
+        chance = self.chance
+        if chance.random() < SLOW:
+            plan = self._slowed(plan)
+        if not self.choice.calm and chance.random() < LAGGING:
+            plan = self._lagging(plan)
+        return plan
+
+    def _slowed(self, plan: Plan) -> Plan:
+        """A network that takes long for each message, before the plan heals and after; also longer than a tick."""
+        bearable_us = 1_000 * plan.settings.request_timeout_ms // IN_A_ROW
+        delay_us = bearable_us * self.chance.choice((4, 6, 8)) // 10
+        weather = replace(plan.weather, delay_us=delay_us, jitter_us=min(plan.weather.jitter_us, bearable_us // 10))
+        settings = replace(plan.settings, status_interval_ms=Millis(self.chance.choice((20, 50, 100))))
+        return replace(plan, weather=weather, settings=settings)
+
+    def _lagging(self, plan: Plan) -> Plan:
+        """One honest replica hears nobody until the others are so far ahead that it needs their blocks."""
+        chance = self.chance
+        away, heal_at = chance.choice(plan.honest), max(plan.heal_at, chance.choice((1_500, 2_500)))
+        others = [ReplicaId(i) for i in range(-plan.work.clients if chance.random() < 0.5 else 0, plan.n) if i != away]
+        links = sorted([*((away, i) for i in others), *((i, away) for i in others)])
+        return replace(
+            plan,
+            settings=replace(plan.settings, window=4, batch_count=min(plan.settings.batch_count, 4)),
+            work=replace(plan.work, operations=chance.choice((12, 20)), think_ms=min(plan.work.think_ms, 100)),
+            faults=(Cut(at=0, until=heal_at, links=tuple(links)), *plan.faults),
+            heal_at=heal_at,
+        )
+
     def _settings(self) -> Settings:
         chance = self.chance
         return Settings(
@@ -113,16 +180,18 @@ class _Draw:
 
     def _work(self) -> Work:
         chance = self.chance
+        reads_mostly = chance.random() < 0.2  # one key, so that what one client writes others read at once
         return Work(
-            clients=chance.choice((1, 2, 3)),
-            operations=chance.choice((2, 4, 6)),
-            reads=chance.choice((0.0, 0.25, 0.5)),
-            keys=chance.choice((1, 2, 5)),
+            clients=chance.choice((2, 3) if reads_mostly else (1, 2, 3)),
+            operations=chance.choice((6, 10) if reads_mostly else (2, 4, 6)),
+            reads=0.7 if reads_mostly else chance.choice((0.0, 0.25, 0.5)),
+            keys=1 if reads_mostly else chance.choice((1, 2, 5)),
             burst=chance.choice((1, 1, 3)),
             think_ms=chance.choice((10, 100, 300)),
             payload_bytes=chance.choice((0, 0, 200)),
             lifetime_ms=Millis(chance.choice((60_000, 60_000, 1_500))),
             hostile=0 if self.choice.calm else chance.choice((0, 0, 1)),
+            forgets=chance.choice((0.0, 0.0, 0.5)),
         )
 
     # ── traitors ──

@@ -31,6 +31,13 @@ def describe(fault: Fault, n: int) -> str:
             return f"replica {replica} takes {round_us / 1_000:g} ms for a round"
 
 
+def over(fault: Fault, n: int) -> str:
+    """The end of a fault; of a crash, that it was announced and never came."""
+    if isinstance(fault, Crash):
+        return f"over: replica {fault.replica} did not crash"
+    return f"over: {describe(fault, n)}"
+
+
 def befallen(fault: Fault, n: int) -> tuple[ReplicaId, ...]:
     """Whom it befalls; nobody if all or no one in particular."""
     match fault:
@@ -56,12 +63,11 @@ def _cut(cut: Cut, n: int) -> _Cut:
         others = [i for i in everybody if i not in some]
         out = {(a, b) for a in some for b in others}
         back = {(b, a) for a, b in out}
-        who = " ".join(map(str, some))
-        name = f"replica{'s' if len(some) > 1 else ''} {who}"
+        name = f"replica{'s' if len(some) > 1 else ''} {_and(some)}"
         if links == out | back:
             if len(some) == 1:
                 return _Cut(f"{name} is cut off", some)
-            return _Cut(f"partition: {who} | {' '.join(map(str, others))}")
+            return _Cut(f"partition: {' '.join(map(str, some))} | {' '.join(map(str, others))}")
         if links == out:
             return _Cut(f"nobody hears {name}", some)
         if links == back:
@@ -70,5 +76,11 @@ def _cut(cut: Cut, n: int) -> _Cut:
         one, other = sorted(min(links))
         return _Cut(f"replicas {one} and {other} do not hear each other", (ReplicaId(one), ReplicaId(other)))
     if len(links) <= MAX_LISTED:
-        return _Cut(f"cut: {' '.join(f'{a}→{b}' for a, b in sorted(links)) or 'only clients'}")
+        named = ", ".join(f"{a}→{b}" for a, b in sorted(links))
+        return _Cut(f"nothing passes {named}" if named else "only clients are cut off")
     return _Cut(f"{len(links)} links cut")
+
+
+def _and(replicas: tuple[ReplicaId, ...]) -> str:
+    *others, last = map(str, replicas)
+    return f"{', '.join(others)} and {last}" if others else last

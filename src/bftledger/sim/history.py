@@ -1,16 +1,18 @@
 """What the clients of a run did and saw, as the oracles want it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from bftledger.apps.machine import Result as LedgerResult
-from bftledger.base.ids import Digest, Millis
+from bftledger.base.ids import Digest, Millis, TxId
 from bftledger.base.transaction import decode
 from bftledger.check.durability import Acknowledgement, Held
 from bftledger.check.expiry import Expired
+from bftledger.check.fates import Place, Told
 from bftledger.check.history import CAS, GET, PUT, Dropped, Operation, Read, Result, ledger_operation, result_of
 from bftledger.ledger.block import Block
-from bftledger.ledger.outcome import State
-from bftledger.sim.client import Call
+from bftledger.ledger.outcome import Outcome, State
+from bftledger.sim.calls import Call
+from bftledger.sim.client import Client
 from bftledger.sim.host import START_MS, Disk
 
 
@@ -54,22 +56,51 @@ def _result(call: Call) -> Result | None:
     return result_of(call.kind, outcome.receipt.result)
 
 
-def expirations(calls: Iterable[Call]) -> list[Expired]:
+def tellings(clients: Iterable[Client]) -> Iterator[Told]:
+    """All that clients were told about their transactions."""
+    for call, asked, told, outcome in _outcomes(clients):
+        receipt = outcome.receipt
+        place = None if receipt is None else Place(receipt.header.height, receipt.index, receipt.result.ok)
+        yield Told(outcome.tx_id, _named(call), asked, told, outcome.state, place)
+
+
+def _outcomes(clients: Iterable[Client]) -> Iterator[tuple[Call, int, int, Outcome]]:
+    """What each submission ended in, and each question after a fate; with when it was asked and told."""
+    for client in clients:
+        for call in client.calls:
+            if call.outcome is not None and call.returned is not None:
+                yield call, call.since, call.returned, call.outcome
+        for asked in client.asked:
+            if asked.outcome is not None and asked.told is not None:
+                yield asked.call, asked.asked, asked.told, asked.outcome
+
+
+def places(disk: Disk) -> dict[TxId, Place]:
+    """Where the transactions are that a replica has, and whether they had their effect."""
+    found: dict[TxId, Place] = {}
+    for rows in disk.rows():
+        results = [LedgerResult.decode(data) for data in Block.decode(rows.block).results]
+        for index, (tx_id, result) in enumerate(zip(rows.tx_ids, results, strict=True)):
+            found[tx_id] = Place(rows.height, index, result.ok)
+    return found
+
+
+def _named(call: Call) -> str:
+    return f"{call.kind} {call.key.decode()} of client {call.client}"
+
+
+def expirations(clients: Iterable[Client]) -> list[Expired]:
     """What clients were told to have expired."""
     return [
-        Expired(
-            name=f"{call.kind} {call.key.decode()} of client {call.client}",
-            expires=call.transaction.expires,
-            told=Millis(START_MS + call.returned // 1_000),
-        )
-        for call in calls
-        if call.transaction and call.returned is not None and call.outcome and call.outcome.state is State.EXPIRED
+        Expired(name=_named(call), expires=call.transaction.expires, told=Millis(START_MS + told // 1_000))
+        for call, _, told, outcome in _outcomes(clients)
+        if call.transaction and outcome.state is State.EXPIRED
     ]
 
 
-def acknowledgements(calls: Iterable[Call]) -> list[Acknowledgement]:
+def acknowledgements(clients: Iterable[Client]) -> list[Acknowledgement]:
     """What every receipt says that a client has verified."""
-    receipts = [call.outcome.receipt for call in calls if call.outcome and call.outcome.receipt]
+    receipts = [outcome.receipt for *_, outcome in _outcomes(clients) if outcome.receipt]
     return [
         Acknowledgement(
             tx_id=receipt.transaction.id,

@@ -1,8 +1,9 @@
 """One replica's machine: a disk that outlasts its process, a clock that may be wrong, and timers that are not."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from bftledger.base.ids import Millis, ReplicaId, Seq
 from bftledger.engine.engine import Round
@@ -11,7 +12,7 @@ from bftledger.pbft.effects import StartTimer
 from bftledger.pbft.messages import CheckpointCertificate, Message, PreparedCertificate
 from bftledger.pbft.timers import Timer
 from bftledger.storage.memory import MemoryStore
-from bftledger.storage.store import BlockRows, Vote, slot_of
+from bftledger.storage.store import VOID_IN_THE_NEXT_VIEW, BlockRows, Slot, Vote, slot_of
 
 START_MS: Final = Millis(1_700_000_000_000)
 """What the clocks of a run say at its beginning: milliseconds since the epoch."""
@@ -21,6 +22,14 @@ Input = Callable[[Running, Millis], None]
 
 class PowerLoss(Exception):
     """The process is gone, in the midst of an operation of its store."""
+
+
+class Sizes(NamedTuple):
+    """How many rows a disk has of these; of evidence: the most against one replica by one rule."""
+
+    proposals: int
+    decisions: int
+    evidence: int
 
 
 class Disk(MemoryStore):
@@ -66,10 +75,20 @@ class Disk(MemoryStore):
             return False
         kept = self._votes.get(slot)
         if kept is None:  # then it is settled, or a later view has made it void
-            later = (other for other in self._votes if other.kind == slot.kind and other.view > slot.view)
-            return 0 < slot.seq <= self._discarded or (not slot.seq and any(later))
+            by = "NEW-VIEW" if slot.kind in VOID_IN_THE_NEXT_VIEW else slot.kind
+            later = any(other.kind == by and other.view > slot.view for other in self._votes)
+            return 0 < slot.seq <= self._discarded or (slot.kind != "CHECKPOINT" and later)
         assert not isinstance(kept, PreparedCertificate), "no message has the slot of a certificate"
         return kept.signature == message.signature
+
+    def slots(self) -> Iterable[Slot]:
+        """Those that have a vote."""
+        return self._votes.keys()
+
+    def sizes(self) -> Sizes:
+        """How much is kept beside the ledger and the votes."""
+        pieces = Counter((found.replica, found.rule) for found in self._evidence.values())
+        return Sizes(len(self._proposals), len(self._decisions), max(pieces.values(), default=0))
 
     def rows(self) -> list[BlockRows]:
         """What is kept of each block, from block 1 on."""

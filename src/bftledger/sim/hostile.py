@@ -1,4 +1,6 @@
-"""Clients that send what nobody should: garbage, forgeries, what is too old, too early or too much."""
+"""Clients that send what nobody should: garbage, forgeries, what is too old, too early, too long or too much, and what
+they or others have sent before.
+"""
 
 from random import Random
 from typing import Final
@@ -19,15 +21,18 @@ _PAUSE_US: Final = 150_000
 
 
 class HostileClient:
-    """Acts now and then until the run heals. It has a key of its own, and nothing to lose."""
+    """Acts now and then until the run heals. It is a member with a key of its own and nothing to lose,
+    and has another key that the genesis does not list."""
 
     def __init__(self, number: int, world: "World", plan: Plan) -> None:
         self._number = plan.work.clients + number
         self._world = world
         self._plan = plan
         self._chance = Random(f"hostile client {number} of {plan.seed}")
-        self._signer = world.keys.signer(f"hostile client {number}")
+        self._member = world.keys.signer(f"hostile client {number}")
+        self._stranger = world.keys.signer(f"stranger {number}")
         self._sent = 0
+        self._transactions: list[bytes] = []
 
     def act(self) -> None:
         """Sends something to one replica or to all; then rests for a while."""
@@ -52,29 +57,44 @@ class HostileClient:
             return bytes(frame)
         if kind == 2:
             return self._question()
-        return self._submission()
+        return self._replay() if kind == 3 else self._submission()
 
     def _submission(self) -> bytes:
-        """One that is fine, expired, created too late for some or for all, badly signed, or means nothing."""
-        chance = self._chance
+        """One that is fine, expired, created too late for some or for all, badly signed, a stranger's, or means
+        nothing; or it exceeds by a little or by far what the genesis allows."""
+        chance, genesis = self._chance, self._world.genesis
         now = START_MS + self._world.now // 1_000
-        created = now + chance.choice((0, 0, 0, -50_000, 2_500, 4_900, 30_000))
-        payload = cbor.encode(["put", b"junk key %d" % chance.randrange(3), b"junk %d" % self._sent])
+        created = now + chance.choice((0, 0, 0, -50_000, 2_500, 4_900, 5_600, 30_000))
+        longest = genesis.max_lifetime_ms
+        lifetime = chance.choice((100, 1_000, 45_000, longest, longest + 1, longest + 60_000))
+        value = b"junk %d" % self._sent
+        if chance.random() < 0.05:
+            value = bytes(genesis.max_payload_bytes - chance.choice((40, 0, 0, -1_000)))
+        payload = cbor.encode(["put", b"junk key %d" % chance.randrange(3), value])
         if chance.random() < 0.1:
             payload = chance.randbytes(20)
         transaction = sign(
-            self._signer,
+            self._stranger if chance.random() < 0.1 else self._member,
             self._world.genesis.genesis_hash,
             nonce=self._sent.to_bytes(NONCE_BYTES, "big"),
             created=Millis(created),
-            expires=Millis(created + chance.choice((100, 1_000, 45_000))),
+            expires=Millis(created + lifetime),
             payload=payload,
         )
         encoded = transaction.encoded
+        self._transactions.append(encoded)
         if chance.random() < 0.2:
             forged = Signature(chance.randbytes(64))
             encoded = encoded.replace(transaction.signature, forged)
         return client_wire.encode(Submit(request_id=self._sent, transaction=encoded))
+
+    def _replay(self) -> bytes:
+        """What it or another client has sent before: it has been executed, has expired, or is under way."""
+        calls = [call for client in self._world.clients for call in client.calls]
+        known = [*self._transactions, *(call.transaction.encoded for call in calls if call.transaction)]
+        if not known:
+            return self._submission()
+        return client_wire.encode(Submit(request_id=self._sent, transaction=self._chance.choice(known)))
 
     def _question(self) -> bytes:
         chance, number = self._chance, self._sent

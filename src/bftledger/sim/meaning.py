@@ -6,8 +6,7 @@ from typing import Final, assert_never
 
 from bftledger.base.group import Group
 from bftledger.pbft import messages
-from bftledger.pbft.messages import CheckpointCertificate, PreparedCertificate
-from bftledger.pbft.wire import Record
+from bftledger.pbft.messages import CheckpointCertificate, PreparedCertificate, Record
 from bftledger.sim.describe import Describer, every, members
 
 

@@ -32,13 +32,13 @@ T = TypeVar("T")
 
 
 def same_oracle(report: Report) -> Callable[[Plan], bool]:
-    """Whether a plan's run displeases the oracle that objected first in this one, which is what failing means here.
+    """Whether a plan's run displeases the oracle with the gravest objection to this one, which is what failing means.
 
     Raises `OperatorError` if none did.
     """
-    if not report.violations:
+    if report.gravest is None:
         raise OperatorError("no oracle objects to this run: there is nothing to minimize")
-    oracle = report.violations[0].oracle
+    oracle = report.gravest.oracle
     return lambda plan: any(violation.oracle == oracle for violation in run(plan).violations)
 
 

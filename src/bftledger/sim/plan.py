@@ -97,6 +97,7 @@ class Work:
     `reads`: the share of operations that only read. `burst`: a client submits so many at once. `think_ms`: a client
     rests up to so long between two. `hostile`: so many clients more send what nobody should send. `patience_ms`: a
     client waits so long for one replica before it asks all. `spread_ms`: each client begins so long after the last.
+    `forgets`: of so many transactions a client forgets that they are under way, or their outcome, and asks later.
     """
 
     clients: int = 3
@@ -110,6 +111,7 @@ class Work:
     hostile: int = 0
     patience_ms: Millis = Millis(500)
     spread_ms: int = 0
+    forgets: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

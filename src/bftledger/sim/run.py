@@ -2,6 +2,7 @@
 
 import traceback
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,7 +11,9 @@ from bftledger.check import (
     agreement,
     bounds,
     durability,
+    evidence,
     expiry,
+    fates,
     integrity,
     linearizability,
     new_views,
@@ -18,20 +21,32 @@ from bftledger.check import (
     witness,
 )
 from bftledger.check.durability import Held
+from bftledger.check.duties import Duties
 from bftledger.check.promises import Promises
 from bftledger.check.violation import Violation, Who
+from bftledger.engine.engine import Engine
 from bftledger.ledger.asking import Timing
 from bftledger.pbft import invariants
 from bftledger.pbft.evidence import verify_evidence
-from bftledger.pbft.messages import Message
+from bftledger.pbft.messages import Message, ViewChange
 from bftledger.pbft.state import State
 from bftledger.pbft.testimony import told_in
-from bftledger.sim.client import Call
-from bftledger.sim.history import acknowledgements, expirations, ledger_of, ledger_operations, operations
+from bftledger.sim import limits
+from bftledger.sim.calls import Call
+from bftledger.sim.history import (
+    acknowledgements,
+    expirations,
+    ledger_of,
+    ledger_operations,
+    operations,
+    places,
+    tellings,
+)
 from bftledger.sim.host import Host
 from bftledger.sim.plan import Jump, Plan
 from bftledger.sim.recording import Kind, Observer
-from bftledger.sim.world import Watch, World
+from bftledger.sim.watch import Watch
+from bftledger.sim.world import World, genesis_of
 
 _NO_ROOT: Final = Digest(b"")
 """The header that is hashed holds the state root."""
@@ -70,6 +85,12 @@ class Report:
         """Whether no oracle objects."""
         return not self.violations
 
+    @property
+    def gravest(self) -> Violation | None:
+        """The first violation, unless the evidence is wrong: with too many traitors forks must be, that must not."""
+        wrong = (violation for violation in self.violations if violation.oracle == evidence.ORACLE)
+        return next(wrong, next(iter(self.violations), None))
+
 
 class Oracles(Watch):
     """Watches a run as it goes on: agreement, promises, durability before sending, invariants, bounds, view changes."""
@@ -78,6 +99,11 @@ class Oracles(Watch):
         self._honest = frozenset(plan.honest)
         self._agreement = agreement.Agreement()
         self._promises = Promises()
+        self._duties = Duties()
+        group = genesis_of(plan.n, plan.real_keys).group
+        is_borne = group.n - len(plan.honest) <= group.f
+        self._patience = progress.Patience(plan.settings, group, plan.honest if is_borne else ())
+        self._answers = limits.Answers()
         self._heights: Counter[ReplicaId] = Counter()
         self._views: dict[ReplicaId, tuple[View, bool]] = {}
         self._rounds = 0
@@ -94,6 +120,10 @@ class Oracles(Watch):
         assert host.running is not None, "it has just started"
         state = host.running.replica.state
         self._views[host.id] = (state.view, state.active)
+        if host.id in self._honest:
+            self._duties.began(state)
+            self._patience.began(host.id, state.view)
+        self._answers.begun(host.id)
 
     def ended_round(self, world: World, host: Host) -> None:
         """After each durable round."""
@@ -107,8 +137,12 @@ class Oracles(Watch):
             return
         self._rounds += 1
         if self._rounds % MEASURED == 0:
-            for violation in bounds.exceeded(bounds.state_bounds(state), f"replica {host.id}"):
-                self.object_to(world, violation)
+            self._measure(world, host, bounds.state_bounds(state))
+            self._measure(world, host, limits.disk_bounds(host.disk, state.settings))
+            if isinstance(host.running, Engine):
+                self._measure(world, host, limits.read_bounds(host.running.desk.reads))
+        for violation in self._duties.ended_round(state):
+            self.object_to(world, violation)
         self._note_view(world, host.id, state)
         height = host.running.ledger.tip.height
         for number in range(self._heights[host.id] + 1, height + 1):
@@ -116,7 +150,21 @@ class Oracles(Watch):
             assert block_hash is not None, "what is executed is stored"
             for violation in self._agreement.add(host.id, number, block_hash, _NO_ROOT):
                 self.object_to(world, violation)
+        if height > self._heights[host.id]:
+            self._patience.executed(host.id, world.now // 1_000)
         self._heights[host.id] = height
+
+    def sends(self, world: World, host: Host, sent: Sequence[tuple[ReplicaId, bytes]]) -> None:
+        """After each durable round, before what it says leaves."""
+        alone = list(limits.to_one(sent, world.genesis.group.n - 1))
+        if alone and host.id in self._honest:
+            assert host.running is not None, "it is about to send"
+            read = [(to, message) for to, frame in alone if (message := world.door.read(frame)) is not None]
+            self._measure(world, host, self._answers.add(host.id, host.running.replica.state, read))
+
+    def _measure(self, world: World, host: Host, found: Iterable[bounds.Bound]) -> None:
+        for violation in bounds.exceeded(found, f"replica {host.id}"):
+            self.object_to(world, violation)
 
     def _note_view(self, world: World, replica: ReplicaId, state: State) -> None:
         view, active = state.view, state.active
@@ -124,6 +172,8 @@ class Oracles(Watch):
             return
         self._views[replica] = (view, active)
         self.entered.append(progress.Entered(world.now // 1_000, view, awaits=not active))
+        if active:
+            self._patience.entered(replica)
         if state.new_view is not None:
             for violation in new_views.check_new_view(replica, state.new_view, state.group):
                 self.object_to(world, violation)
@@ -132,8 +182,12 @@ class Oracles(Watch):
         """Before the message of a machine leaves that is no traitor's."""
         if message.replica != host.id or host.id not in self._honest:
             return  # a NEW-VIEW that it passes on, or a twin, who knows nothing of what the other one said
+        self._duties.said(message)
         for violation in self._promises.add(message):
             self.object_to(world, violation)
+        if isinstance(message, ViewChange):
+            for violation in self._patience.left_for(host.id, message.view, world.now // 1_000):
+                self.object_to(world, violation)
         for said in (message, *told_in(message)):
             if said.replica == host.id and not host.disk.has_promised(said):
                 what = f"replica {host.id} sent {type(said).__name__} before it was durable"
@@ -155,7 +209,7 @@ def run(plan: Plan, observer: Observer | None = None) -> Report:
     oracles = Oracles(plan)
     world = World(plan, oracles, observer)
     try:
-        found = [*_live(world, oracles), *_judge_ledger(world), *_accused(world)]
+        found = [*_live(world, oracles), *_judge_ledger(world), *_judge_evidence(world, oracles)]
     except Exception as error:  # noqa: BLE001  (whatever goes wrong in a run is what the run has found)
         found = [_defect(error)]
     for violation in found:
@@ -177,9 +231,21 @@ def _live(world: World, oracles: Oracles) -> list[Violation]:
         _let_them_compare(world)
     found = _overdue(world, bound_us)
     found += progress.check_views(oracles.entered, healed=plan.heal_at, group=world.genesis.group)
+    if _is_calm(plan):
+        found += progress.check_calm(oracles.entered)
     if answered and not settled:
         found.append(_unsettled(world, target))
     return found
+
+
+def _is_calm(plan: Plan) -> bool:
+    """Whether there is nothing for which a correct replica would leave view 0: clocks agree as far as they must, and
+    as many messages in a row as a request takes to be ordered fit into the time-out."""
+    weather, settings = plan.weather, plan.settings
+    is_disturbed = plan.traitors or plan.twins or plan.faults or plan.script or weather.loss or weather.bytes_per_ms
+    is_prompt = progress.IN_A_ROW * (weather.delay_us + weather.jitter_us) <= 1_000 * settings.request_timeout_ms
+    skew = max(plan.skew_ms, default=0) - min(plan.skew_ms, default=0)
+    return not is_disturbed and is_prompt and skew <= settings.clock_skew_ms
 
 
 def _let_them_compare(world: World) -> None:
@@ -219,7 +285,14 @@ def _defect(error: Exception) -> Violation:
 def _recovery_bound_ms(world: World) -> Millis:
     """So long after the healing, or after its call if that is later, every client has its answer."""
     failed = max((host.running.replica.state.failed_views for host in world.up if host.running), default=0)
-    return progress.recovery_bound_ms(world.plan.settings, world.genesis.group, Timing(), failed_views=failed)
+    weather = world.plan.weather
+    return progress.recovery_bound_ms(
+        world.plan.settings,
+        world.genesis.group,
+        Timing(),
+        failed_views=failed,
+        delay_ms=(weather.delay_us + weather.jitter_us) // 1_000,
+    )
 
 
 def _convicted(world: World) -> set[ReplicaId]:
@@ -228,10 +301,10 @@ def _convicted(world: World) -> set[ReplicaId]:
     return {verify_evidence(data, world.genesis.group, world.keys.verifier).replica for data in held}
 
 
-def _accused(world: World) -> list[Violation]:
-    """Honest replicas that somebody holds evidence against."""
-    accused = sorted(_convicted(world) & set(world.plan.honest))
-    return [Violation("evidence", f"replica {i} is honest, and convicted", None, (i,)) for i in accused]
+def _judge_evidence(world: World, oracles: Oracles) -> list[Violation]:
+    return evidence.check_convicted(
+        _convicted(world), honest=world.plan.honest, group=world.genesis.group, is_forked=oracles.is_forked
+    )
 
 
 # ── progress ──
@@ -241,7 +314,7 @@ def _overdue(world: World, bound_us: int) -> list[Violation]:
     requests = [
         progress.Request(
             f"{call.kind} {call.key.decode()} of client {client.number}",
-            call.invoked // 1_000,
+            call.since // 1_000,
             None if call.returned is None else call.returned // 1_000,
         )
         for client in world.clients
@@ -281,12 +354,13 @@ def _judge_ledger(world: World) -> list[Violation]:
     longest = world.hosts[max(honest, key=lambda i: (world.hosts[i].height, -i))]
     acknowledged = durability.Durability()
     found: list[Violation] = []
-    for acknowledgement in acknowledgements(calls):
+    for acknowledgement in acknowledgements(world.clients):
         found += acknowledged.add(acknowledgement)
     found += acknowledged.violations(ledgers)
     blocks = [rows.block for rows in longest.disk.rows()]
     found += integrity.check_chain(longest.id, blocks, genesis, world.machine, world.keys.verifier)
-    found += expiry.check_expired(expirations(calls), ahead=_clocks_ahead_ms(world.plan))
+    found += expiry.check_expired(expirations(world.clients), ahead=_clocks_ahead_ms(world.plan))
+    found += fates.check_fates(tellings(world.clients), places(longest.disk))
     history = operations(calls)
     found += linearizability.check_history(history)
     found += witness.check_witness(history, ledger_operations(longest.disk, genesis.genesis_hash))

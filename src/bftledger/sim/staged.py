@@ -1,4 +1,4 @@
-"""Plans in stages: as `draw` makes them, but who hears whom changes with the view, and views change all the time.
+"""Plans in stages: as they were drawn, but who hears whom changes with the view, and views change all the time.
 
 Most of what can go wrong goes wrong in view changes that have something to carry over: what is prepared at some and not
 at others, sequence numbers with a gap before them, replicas that lag or have just restarted. In other plans that is
@@ -6,28 +6,12 @@ rare. Here the network follows a script as in Twins (`sim.script`): each view ha
 who hear one another in the next view, and clients come in each. Traitors, crashes, cuts and loss are added, as drawn.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 
-from bftledger.base.ids import Millis, ReplicaId
-from bftledger.sim.draw import Choice
+from bftledger.base.ids import Millis
 from bftledger.sim.plan import Fault, Plan, Storm
 from bftledger.sim.twins import sampled
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Staged(Choice):
-    """What somebody wants of such plans. Traitors that are asked for by name may be anywhere."""
-
-    def plan(self, seed: int) -> Plan:
-        """The plan of that seed."""
-        drawn, chance = Choice.plan(self, seed), Random(f"stages {seed}")
-        plan = staged(drawn, chance)
-        if self.traitors is None:
-            return plan
-        places = [ReplicaId(i) for i in range(plan.n)]
-        chance.shuffle(places)
-        return replace(plan, traitors={places[i]: names for i, names in plan.traitors.items()})
 
 
 def staged(plan: Plan, chance: Random) -> Plan:

@@ -70,9 +70,12 @@ def _deeds(subject: Subject, recording: Recording) -> str:
         if event.kind is Kind.VIEW_BEGUN and event.view is not None:
             highest = max(highest, event.view)
         crashes += event.kind is Kind.CRASHED
-    lies = sum(isinstance(event, Sending) and event.is_lie for event in recording.events)
+    lies = [event for event in recording.events if isinstance(event, Sending) and event.is_lie]
+    kept_back = sum(lie.fate is Fate.WITHHELD for lie in lies)
+    told = len(lies) - kept_back
     forks = sorted(height for height, found in blocks.items() if len(found) > 1)
-    parts = [f"Traitors sent {_count(lies, 'message')} that no honest replica would have sent."] * bool(lies)
+    parts = [f"Traitors sent {_count(told, 'message')} that no honest replica would have sent."] * bool(told)
+    parts += [f"Traitors withheld {_count(kept_back, 'message')} that an honest one would have sent."] * bool(kept_back)
     parts += [f"Honest replicas crashed {'once' if crashes == 1 else f'{crashes} times'}."] * bool(crashes)
     low, high = min(heights.values(), default=0), max(heights.values(), default=0)
     if forks:
@@ -233,7 +236,7 @@ class _Bout:
 
     def entry(self) -> Entry:
         lies, to_or_from = ("withholds", "from") if self.is_silence else ("lies:", "to")
-        parts = [f"{line} {to_or_from} {', '.join(map(str, to))}" for line, to in self.told.items()]
+        parts = [f"{line} {to_or_from} {', '.join(map(str, sorted(to)))}" for line, to in self.told.items()]
         shown = sum(len(to) for to in self.told.values())
         more = f"; {self.count - shown} more until {self.last / 1e6:.4f} s" if self.count > shown else ""
         return Entry(self.at, f"replica {self.replica} {lies} {'; '.join(parts)}{more}", Weight.LIE, self.replica)

@@ -53,6 +53,8 @@ class Subject:
     seed: int
     genesis: Genesis
     traitors: Mapping[ReplicaId, tuple[Deed, ...]] = field(default_factory=dict)
+    cores: Mapping[ReplicaId, ReplicaId] = field(default_factory=dict)
+    """Which replica's each second core of a twin is."""
     spans: tuple[Span, ...] = ()
     calls: tuple[Called, ...] = ()
     outcome: tuple[str, ...] = ()
@@ -77,7 +79,8 @@ class Subject:
         lines = [f"{group.n} replicas that tolerate {tolerated}."]
         alike: dict[tuple[Deed, ...], list[ReplicaId]] = {}
         for i, deeds in sorted(self.traitors.items()):
-            alike.setdefault(deeds, []).append(i)
+            if i in group.replicas:  # a second core is told of with the first
+                alike.setdefault(deeds, []).append(i)
         is_short = sum(map(len, alike)) <= MAX_TOLD
         for deeds, who in alike.items():
             names = f"Replicas {', '.join(map(str, who))} are" if len(who) > 1 else f"Replica {who[0]} is"
@@ -95,10 +98,15 @@ class Subject:
 def traitors_of(plan: Plan) -> dict[ReplicaId, tuple[Deed, ...]]:
     """What the plan's traitors do. Second cores of twins follow the replicas, as in `world.World`."""
     traitors = {i: tuple(_deed(name) for name in names) for i, names in plan.traitors.items()}
-    for place, i in enumerate(plan.twins, start=plan.n):
-        traitors[i] = (Deed("twin", f"It runs twice with one key; {place} is its second core"),)
-        traitors[ReplicaId(place)] = (Deed("twin", f"It is the second core of replica {i}"),)
+    for place, i in cores_of(plan).items():
+        does = f"Two honest cores run with its key, {i} and {place}, and know nothing of each other"
+        traitors[i] = traitors[place] = (Deed("twin", does),)
     return traitors
+
+
+def cores_of(plan: Plan) -> dict[ReplicaId, ReplicaId]:
+    """Which replica's the plan's second cores are."""
+    return {ReplicaId(place): i for place, i in enumerate(plan.twins, start=plan.n)}
 
 
 def _deed(name: str) -> Deed:

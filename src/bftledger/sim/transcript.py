@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 from bftledger.apps.load import load_machine
 from bftledger.base.errors import Malformed
-from bftledger.base.genesis import Genesis
 from bftledger.sim.describe import Describer, clean, signer
 from bftledger.sim.recording import Happening, Recording, Sending
 from bftledger.sim.subject import US_PER_MS, Subject
@@ -19,15 +18,16 @@ from bftledger.sim.subject import US_PER_MS, Subject
 
 def transcript(subject: Subject, recording: Recording) -> str:
     """The whole run, its outcome last. Raises `OperatorError` if the group's application is not installed."""
-    describer = describer_of(subject.genesis)
+    describer = describer_of(subject)
     lines = [f"{subject.title}: {subject.cast}", "milliseconds, replica: what it does -> to whom", ""]
     lines += _lines(recording, describer)
     lines += ["", *(f"== {clean(sentence)}" for sentence in subject.outcome)]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def describer_of(genesis: Genesis) -> Describer:
-    """What puts a group's messages into words. Raises `OperatorError` if its application is not installed."""
+def describer_of(subject: Subject) -> Describer:
+    """What puts a run's messages into words. Raises `OperatorError` if the group's application is not installed."""
+    genesis = subject.genesis
     machine = load_machine(genesis.app, genesis.app_params)
 
     def show(payload: bytes) -> str:
@@ -35,7 +35,7 @@ def describer_of(genesis: Genesis) -> Describer:
         is_text = all(0x20 <= byte < 0x7F for byte in payload)
         return f"“{payload.decode()}”" if words.startswith("(") and is_text else words  # what is no operation
 
-    return Describer(genesis.genesis_hash, show)
+    return Describer(genesis.genesis_hash, show, subject.cores)
 
 
 def said(describer: Describer, sending: Sending) -> str:
@@ -46,7 +46,7 @@ def said(describer: Describer, sending: Sending) -> str:
         return f"GARBAGE of {len(sending.frame)} bytes, {start}{'…' * (len(sending.frame) > 8)}: {clean(str(message))}"
     line = describer.describe(message)
     named = signer(message)
-    if named is None or named == sending.source:
+    if named is None or named == describer.identity(sending.source):
         return line
     return f"in {named}'s name: {line}" if sending.is_lie else f"passes on {named}'s {line}"
 

@@ -1,16 +1,13 @@
-"""A group and its clients on virtual time: one queue of things to happen, ordered by time and then by origin.
+"""A group and its clients on virtual time (`sim.timeline`), and everything that passes between them.
 
 Nothing here looks at a real clock or draws from anything but the plan's seed. Everything that an adversary, a fault or
 the weather does to the group happens here; what the group makes of it is the business of the engines.
 """
 
-import hashlib
-import heapq
 from collections import Counter
 from collections.abc import Callable
 from functools import cache, partial
 from random import Random
-from struct import Struct
 from typing import Final
 
 from bftledger.adversary.byzantine import Byzantine
@@ -23,31 +20,40 @@ from bftledger.engine.running import Running
 from bftledger.ledger.asking import Timing
 from bftledger.ledger.proofs import Proofs
 from bftledger.ledger.session import Session
-from bftledger.pbft.messages import Message
 from bftledger.pbft.timers import Timer
 from bftledger.sim.chronicle import Chronicle
 from bftledger.sim.client import Client
 from bftledger.sim.door import SharedDoor
-from bftledger.sim.faults import describe
 from bftledger.sim.host import START_MS, Host, Input, PowerLoss
 from bftledger.sim.hostile import HostileClient
 from bftledger.sim.keys import KeyRing
 from bftledger.sim.network import Network
-from bftledger.sim.plan import Crash, Cut, Fault, Jump, Plan, Slow, Storm
+from bftledger.sim.ordeal import Ordeal
+from bftledger.sim.plan import Plan
 from bftledger.sim.recording import Fate, Happening, Kind, Observer, Sending
 from bftledger.sim.script import Script
+from bftledger.sim.timeline import Timeline
+from bftledger.sim.trace import Trace
+from bftledger.sim.watch import Watch
 
-_TRACE: Final = Struct(">QbbIQ")
-_NOTED: Final = 256
 _KEYS: Final = {False: KeyRing(), True: KeyRing(real=True)}
+
+
+CLIENTS: Final = 32
+"""So many keys of clients of each kind, honest and hostile, are members'. Where there are more clients, they share."""
 
 
 @cache
 def genesis_of(n: int, real_keys: bool) -> Genesis:
-    """The group of `n` replicas that runs of this size have in common."""
+    """The group of `n` replicas that runs of this size have in common. Its members are clients, and the replicas, so
+    that traitors may submit as well."""
     ring = _KEYS[real_keys]
+    signers = [ring.replica(i) for i in range(n)]
+    for i in range(CLIENTS):
+        signers += (ring.client(i), ring.signer(f"hostile client {i}"))
+    members = tuple(signer.public_key for signer in signers)
     replicas = tuple(ReplicaKeys(ring.replica(i).public_key, bytes([i + 1]) * 32) for i in range(n))
-    return Genesis(name="simulated", created=START_MS, app="kv", replicas=replicas)
+    return Genesis(name="simulated", created=START_MS, app="kv", replicas=replicas, members=members)
 
 
 def _nothing(running: Running, now: Millis) -> None:
@@ -58,29 +64,12 @@ def _from_peer(source: ReplicaId, frame: bytes) -> Input:
     return lambda running, now: running.on_peer(source, frame, now)
 
 
-class Watch:
-    """What the oracles want to be told while a run goes on; does nothing by itself."""
-
-    def begun(self, world: "World", host: Host) -> None:
-        """A replica has started, new or again."""
-
-    def ended_round(self, world: "World", host: Host) -> None:
-        """A replica's round is durable."""
-
-    def said(self, world: "World", host: Host, message: Message) -> None:
-        """An honest replica has sent a message."""
-
-    def halted(self, world: "World", host: Host, reason: str) -> None:
-        """An honest replica found that it must not go on."""
-
-
-class World:
+class World(Timeline):
     """One run of a plan."""
 
     def __init__(self, plan: Plan, watch: Watch | None = None, observer: Observer | None = None) -> None:
+        super().__init__()
         self.plan: Final = plan
-        self.now = 0
-        """Microseconds since the run began."""
         self.keys: Final = _KEYS[plan.real_keys]
         self.genesis: Final = genesis_of(plan.n, plan.real_keys)
         self.door: Final = SharedDoor(self.genesis.group, self.keys.verifier)
@@ -91,10 +80,7 @@ class World:
         self._watch: Final = watch or Watch()
         self._observer: Final = observer
         self._chronicle: Final = None if observer is None else Chronicle(observer)
-        self._hash = hashlib.blake2b(digest_size=16)
-        self._noted: list[bytes] = []
-        self._queue: list[tuple[int, int, Callable[[], None]]] = []
-        self._order = 0
+        self._trace: Final = Trace()
         ids = (*self.genesis.group.replicas, *plan.twins)
         self.hosts: Final = [Host(i, plan.round_us, place) for place, i in enumerate(ids)]
         self._machines: Final = {i: [host for host in self.hosts if host.id == i] for i in self.genesis.group.replicas}
@@ -114,7 +100,7 @@ class World:
                 number=i,
                 world=self,
                 session=Session(proofs, Timing(patience_ms=work.patience_ms)),
-                signer=self.keys.client(i),
+                signer=self.keys.client(i % CLIENTS),
                 genesis_hash=self.genesis.genesis_hash,
                 machine=machine,
                 work=work,
@@ -126,50 +112,13 @@ class World:
     def _begin(self) -> None:
         for host in self.hosts:
             self.start(host)
-        for fault in self.plan.faults:
-            self.at(1_000 * fault.at, partial(self._strike, fault))
+        Ordeal(self).begin()
         self.at(1_000 * self.plan.heal_at, self._heal)
         work = self.plan.work
         for client in self.clients:
             self.wake(client, 1_000 * work.spread_ms * client.number)
         for hostile in self.hostile:
             self.at(0, hostile.act)
-
-    # ── time ──
-
-    def at(self, time: int, action: Callable[[], None]) -> None:
-        """Does this at that time."""
-        self._order += 1
-        heapq.heappush(self._queue, (time, self._order, action))
-
-    def run(self, until_us: int, is_over: Callable[[], bool] = lambda: False) -> bool:
-        """Lets time pass until then, or until `is_over`; whether it was."""
-        queue, events = self._queue, 0
-        try:
-            while not is_over():
-                if not queue or queue[0][0] > until_us:
-                    self.now = until_us
-                    return is_over()
-                self.now, _, action = heapq.heappop(queue)
-                events += 1
-                action()
-        finally:
-            self.counts["events"] += events
-        return True
-
-    @property
-    def trace_hash(self) -> str:
-        """Of everything that was sent so far, when and by whom: 32 hexadecimal digits."""
-        self._hash.update(b"".join(self._noted))
-        self._noted.clear()
-        return self._hash.hexdigest()
-
-    def _note(self, *parts: bytes) -> None:
-        """For the trace: hashed many at a time, which is all that it costs."""
-        self._noted += parts
-        if len(self._noted) > _NOTED:
-            self._hash.update(b"".join(self._noted))
-            self._noted.clear()
 
     # ── replicas ──
 
@@ -217,7 +166,8 @@ class World:
         host.die()
 
     def retire(self) -> None:
-        """The run is over: what the replicas counted is added up."""
+        """The run is over: what was counted is added up."""
+        self.counts["events"] = self.events
         for host in self.hosts:
             self._count(host)
 
@@ -277,6 +227,8 @@ class World:
                 for to, frame in sorted(running.withheld):
                     self._observer.sent(Sending(self.now, host.id, to, frame, is_lie=True, fate=Fate.WITHHELD))
         is_honest = not isinstance(running, Byzantine)
+        if is_honest:
+            self._watch.sends(self, host, finished.to_peers)
         last: bytes | None = None
         arriving: Input = _nothing
         for number, (to, frame) in enumerate(finished.to_peers):
@@ -316,7 +268,7 @@ class World:
             arrives = self.network.send(host.place, receiver.place, len(frame), self.now)
         first = 0 if isinstance(arrives, Fate) else arrives[0]
         self.counts["messages"] += 1
-        self._note(_TRACE.pack(self.now, host.place, receiver.place, len(frame), first), frame)
+        self._trace.note(self.now, host.place, receiver.place, len(frame), first, frame)
         if self._observer is not None:
             sending = Sending(self.now, host.lane, receiver.lane, frame, is_lie)
             if isinstance(arrives, Fate):
@@ -342,7 +294,7 @@ class World:
         route = b"client %d" % client
         for host in self._machines[replica]:
             arrives = self.network.send(-1 - client, host.place, len(frame), self.now)
-            self._note(_TRACE.pack(self.now, -1 - client, host.place, len(frame), 0))
+            self._trace.note(self.now, -1 - client, host.place, len(frame))
             if not isinstance(arrives, Fate):
                 for at in arrives:
                     self.at(at, partial(self._on_request, host, route, frame))
@@ -356,7 +308,7 @@ class World:
             return  # nobody hostile listens
         client = self.clients[number]
         arrives = self.network.send(host.place, -1 - number, len(frame), self.now)
-        self._note(_TRACE.pack(self.now, host.place, -1 - number, len(frame), 0))
+        self._trace.note(self.now, host.place, -1 - number, len(frame))
         if not isinstance(arrives, Fate):
             for at in arrives:
                 self.at(at, partial(client.receive, host.id, frame))
@@ -365,55 +317,10 @@ class World:
         """Calls the client at that time."""
         self.at(at, client.woken)
 
-    # ── faults ──
-
-    def _strike(self, fault: Fault) -> None:
-        self.counts[type(fault).__name__.lower()] += 1
-        match fault:
-            case Cut(links=links):
-                self.network.cut(links)
-            case Storm(weather=weather):
-                self.network.weather = weather
-            case Crash():
-                self._crash_later(fault)
-            case Jump(replica=replica, by_ms=by_ms):
-                self.hosts[replica].jump_ms += by_ms
-            case Slow(replica=replica, round_us=round_us):
-                self.hosts[replica].round_us = round_us
-        if not isinstance(fault, Crash) or fault.fuse or fault.sent >= 0:  # else the crash itself is told
-            self._happened(Kind.FAULT, describe(fault, self.plan.n))
-        self.at(1_000 * fault.until, partial(self._end, fault))
-
-    def _crash_later(self, fault: Crash) -> None:
-        host = self.hosts[fault.replica]
-        host.downs += 1
-        if host.running is None:
-            return
-        if fault.fuse:
-            host.disk.fuse = fault.fuse
-        elif fault.sent >= 0:
-            host.die_after = fault.sent
-        else:
-            self.crash(host)
-
-    def _end(self, fault: Fault) -> None:
-        match fault:
-            case Cut(links=links):
-                self.network.mend(links)
-            case Storm():
-                self.network.weather = self.plan.weather
-            case Crash(replica=replica):
-                host = self.hosts[replica]
-                host.downs -= 1
-                host.disk.fuse, host.die_after = 0, -1
-                if host.running is None and not host.downs:
-                    self.start(host)
-            case Jump(replica=replica, by_ms=by_ms):
-                self.hosts[replica].jump_ms -= by_ms
-            case Slow(replica=replica):
-                self.hosts[replica].round_us = self.plan.round_us
-        if not isinstance(fault, Crash):
-            self._happened(Kind.FAULT, f"over: {describe(fault, self.plan.n)}")
+    @property
+    def trace_hash(self) -> str:
+        """Of everything that was sent so far, when and by whom: 32 hexadecimal digits."""
+        return self._trace.digest()
 
     def _heal(self) -> None:
         self.is_healed = True

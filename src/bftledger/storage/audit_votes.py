@@ -8,7 +8,6 @@ from bftledger.base.crypto import Verifier
 from bftledger.base.errors import BadProof, BadSignature, Malformed
 from bftledger.base.group import Group
 from bftledger.base.ids import Digest, Seq, View
-from bftledger.pbft import wire
 from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.messages import (
     Checkpoint,
@@ -19,6 +18,7 @@ from bftledger.pbft.messages import (
     Testimony,
     ViewChange,
 )
+from bftledger.pbft.proposals import decode_proposal
 from bftledger.storage.recall import authentic_decision, authentic_vote, proven
 from bftledger.storage.report import Findings
 from bftledger.storage.store import Slot
@@ -107,7 +107,7 @@ class VotesAudit:
         for seq, digest, data in self._db.execute("SELECT seq, digest, proposal FROM proposals"):
             where = f"seq {seq}, digest {digest.hex()[:16] if isinstance(digest, bytes) else repr(digest)}…"
             try:
-                proposal = wire.decode_proposal(_blob(data), self._genesis_hash)
+                proposal = decode_proposal(_blob(data), self._genesis_hash)
                 if proposal.digest != digest:
                     raise BadProof("is not what its digest stands for")
                 if (seq, digest) not in self._proposed:

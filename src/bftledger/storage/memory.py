@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bftledger.base.errors import StoreError
-from bftledger.base.ids import Digest, ReplicaId, Seq, TxId
+from bftledger.base.ids import Digest, ReplicaId, Seq, TxId, View
 from bftledger.pbft import wire
 from bftledger.pbft.evidence import Evidence
-from bftledger.pbft.messages import CheckpointCertificate, PrePrepare, Testimony
-from bftledger.pbft.witness import SPAN
-from bftledger.storage.store import NEWEST_VIEW_ONLY, BlockRows, Place, Slot, Vote, slot_of
+from bftledger.pbft.memory import SPAN
+from bftledger.pbft.messages import CheckpointCertificate, NewView, PrePrepare, Testimony
+from bftledger.storage.store import NEWEST_VIEW_ONLY, VOID_IN_THE_NEXT_VIEW, BlockRows, Place, Slot, Vote, slot_of
 
 _GONE: Final = object()
 
@@ -50,6 +50,17 @@ class MemoryStore:
             for other in rivals:
                 self._remove(self._votes, other)
         self._set(self._votes, slot, vote)
+        if isinstance(vote, NewView):
+            self._forget_views_before(vote.view)
+
+    def _forget_views_before(self, view: View) -> None:
+        for slot in [slot for slot in self._votes if slot.view < view]:
+            is_needed = slot.kind == "PRE-PREPARE" and Slot(slot.seq, "PREPARED", slot.view) in self._votes
+            if slot.kind in VOID_IN_THE_NEXT_VIEW and not is_needed:
+                self._remove(self._votes, slot)
+        named = {(vote.seq, vote.digest) for vote in self._votes.values() if isinstance(vote, PrePrepare)}
+        for key in [key for key in self._proposals if key not in named]:
+            self._remove(self._proposals, key)
 
     def save_block(self, rows: BlockRows) -> None:
         self._require_open()

@@ -20,8 +20,8 @@ from bftledger.base.errors import Malformed, StoreError
 from bftledger.base.ids import Digest, ReplicaId, Seq, TxId, View
 from bftledger.pbft import wire
 from bftledger.pbft.evidence import Evidence
-from bftledger.pbft.messages import CheckpointCertificate, PrePrepare, Testimony
-from bftledger.pbft.witness import SPAN
+from bftledger.pbft.memory import SPAN
+from bftledger.pbft.messages import CheckpointCertificate, NewView, PrePrepare, Testimony
 from bftledger.storage import database, files, wal
 from bftledger.storage.database import SQL_ERRORS, reason
 from bftledger.storage.store import NEWEST_VIEW_ONLY, BlockRows, Place, Slot, Vote, slot_of
@@ -84,6 +84,17 @@ class SqliteStore:
                 return
             self._write("DELETE FROM votes WHERE seq = ? AND kind = ? AND view < ?", slot)
         self._write("INSERT OR REPLACE INTO votes VALUES (?, ?, ?, ?)", (*slot, wire.encode(vote)))
+        if isinstance(vote, NewView):
+            self._forget_views_before(vote.view)
+
+    def _forget_views_before(self, view: View) -> None:
+        self._write("DELETE FROM votes WHERE kind IN ('PREPARE', 'COMMIT') AND view < ?", (view,))
+        self._write(_FORGET_PRE_PREPARES, (view,))
+        kept = self._read("SELECT seq, view, frame FROM votes WHERE kind = 'PRE-PREPARE'")
+        named = {(seq, self._digest_of(Slot(seq, "PRE-PREPARE", of_view), frame)) for seq, of_view, frame in kept}
+        for key in self._read("SELECT seq, digest FROM proposals"):
+            if key not in named:
+                self._write("DELETE FROM proposals WHERE seq = ? AND digest = ?", key)
 
     def save_block(self, rows: BlockRows) -> None:
         height = rows.height
@@ -147,18 +158,20 @@ class SqliteStore:
             yield slot, self._with_proposal(slot, frame) if kind == "PRE-PREPARE" else frame
 
     def _with_proposal(self, slot: Slot, frame: bytes) -> bytes:
+        key = slot.seq, self._digest_of(slot, frame)
+        for (proposal,) in self._read("SELECT proposal FROM proposals WHERE seq = ? AND digest = ?", key):
+            # Spliced as bytes, so that whether it is one is found out where everything else is: at the door.
+            *signed, _ = cbor.decode(frame)
+            return cbor.encode([*signed, proposal])
+        return frame
+
+    def _digest_of(self, slot: Slot, frame: bytes) -> bytes:
+        """What the PRE-PREPARE in `frame` names."""
         try:
             pre_prepare = wire.decode(frame, self._genesis_hash)
-            digest = pre_prepare.digest if isinstance(pre_prepare, PrePrepare) else b""
-            for (proposal,) in self._read(
-                "SELECT proposal FROM proposals WHERE seq = ? AND digest = ?", (slot.seq, digest)
-            ):
-                # Spliced as bytes, so that whether it is one is found out where everything else is: at the door.
-                *signed, _ = cbor.decode(frame)
-                return cbor.encode([*signed, proposal])
         except Malformed as error:
             raise StoreError(f"{self._path}: votes, {slot}: {error}") from None
-        return frame
+        return pre_prepare.digest if isinstance(pre_prepare, PrePrepare) else b""
 
     # ── evidence ──
 
@@ -295,6 +308,12 @@ class SqliteStore:
             self._db.rollback()
         raise StoreError(f"{self._path}: {self._failure}") from None
 
+
+_FORGET_PRE_PREPARES: Final = """
+    DELETE FROM votes WHERE kind = 'PRE-PREPARE' AND view < ? AND NOT EXISTS (
+        SELECT 1 FROM votes AS prepared
+        WHERE prepared.seq = votes.seq AND prepared.kind = 'PREPARED' AND prepared.view = votes.view
+    )"""
 
 _LOCATE: Final = {
     size: f"SELECT id, height, position FROM transactions WHERE id IN ({', '.join('?' * size)})"

@@ -45,6 +45,21 @@ NEWEST_VIEW_ONLY: Final = ("PREPARED", "VIEW-CHANGE", "NEW-VIEW")
 """Of these kinds only the one of the highest view is kept for a sequence number."""
 
 
+VOID_IN_THE_NEXT_VIEW: Final = ("PRE-PREPARE", "PREPARE", "COMMIT")
+"""Promises of these kinds say nothing any more when a later view has begun: see `Store.save_vote`."""
+
+KEPT_VIEWS: Final[dict[str, int]] = {
+    "PRE-PREPARE": 2,  # of the last view that began, and of the one in which the number was prepared
+    "PREPARE": 1,
+    "COMMIT": 1,
+    "CHECKPOINT": 1,
+    "PREPARED": 1,
+    "VIEW-CHANGE": 1,
+    "NEW-VIEW": 1,
+}
+"""Of so many views are there votes of each kind for one sequence number."""
+
+
 class Slot(NamedTuple):
     """Where a vote belongs. VIEW-CHANGE and NEW-VIEW have `seq` 0, CHECKPOINT has `view` 0."""
 
@@ -120,6 +135,11 @@ class Store(Protocol):
         A PRE-PREPARE with its proposal keeps both; without, it keeps a proposal of the same digest saved before. Of the
         prepared certificates for a sequence number, and of the view changes and new views, only the one of the
         highest view stays.
+
+        A NEW-VIEW makes void what was promised in earlier views: whoever has begun a view votes in none before it. Of
+        those only the PRE-PREPAREs stay, with their proposals, that prepared certificates are made of: the next
+        VIEW-CHANGE names them, and whoever names a proposal must have it. So a sequence number has at most
+        `KEPT_VIEWS` of each kind, however many views pass without a stable checkpoint.
         """
         ...
 
@@ -136,7 +156,7 @@ class Store(Protocol):
         ...
 
     def save_decision(self, height: Seq, commits: Testimony) -> None:
-        """Keeps the COMMITs that decided a block, and forgets those of blocks `witness.SPAN` below."""
+        """Keeps the COMMITs that decided a block, and forgets those of blocks `memory.SPAN` below."""
         ...
 
     def save_evidence(self, evidence: Evidence) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from bftledger.base.ids import Digest, Millis, Seq
 from bftledger.engine.engine import Engine, Round
-from bftledger.pbft import checkpoint, normal, recovery, wire
+from bftledger.pbft import checkpoint, normal, recovery
 from bftledger.pbft.effects import Discard, Effect, Persist
 from bftledger.pbft.messages import (
     Checkpoint,
@@ -14,6 +14,7 @@ from bftledger.pbft.messages import (
     PreparedCertificate,
     PrePrepare,
     Proposal,
+    Record,
     ViewChange,
 )
 from bftledger.pbft.state import Slot, State
@@ -57,29 +58,29 @@ def discarded_when_executed(state: State, seq: Seq, block_hash: Digest) -> list[
     return [*_on_executed(state, seq, block_hash), Discard(seq)]
 
 
-def _recover_without(state: State, records: Iterable[wire.Record], forgotten: Any, **where: Any) -> None:
+def _recover_without(state: State, records: Iterable[Record], forgotten: Any, **where: Any) -> None:
     _recover(state, [record for record in records if not isinstance(record, forgotten)], **where)
 
 
 @breaks("§4.2", KEPT_VOTES, recovery, "_recover_log", staged=True)
-def votes_forgotten(state: State, records: list[wire.Record]) -> None:
+def votes_forgotten(state: State, records: list[Record]) -> None:
     """It knows its view, and nothing of its log."""
 
 
 @breaks("§4.4", KEPT_VOTES, recovery, "recover", staged=True)
-def view_forgotten(state: State, records: Iterable[wire.Record], **where: Any) -> None:
+def view_forgotten(state: State, records: Iterable[Record], **where: Any) -> None:
     """It begins in view 0 again."""
     _recover_without(state, records, ViewChange | NewView, **where)
 
 
 @breaks("§4.4", "what is prepared is known after a restart", recovery, "recover", staged=True)
-def prepared_certificates_forgotten(state: State, records: Iterable[wire.Record], **where: Any) -> None:
+def prepared_certificates_forgotten(state: State, records: Iterable[Record], **where: Any) -> None:
     """Prepared certificates are not read again."""
     _recover_without(state, records, PreparedCertificate, **where)
 
 
 @breaks("§4.2", "a primary assigns each number once in a view", recovery, "recover", staged=True)
-def next_number_forgotten(state: State, records: Iterable[wire.Record], **where: Any) -> None:
+def next_number_forgotten(state: State, records: Iterable[Record], **where: Any) -> None:
     """After a restart it goes on with the first number that is not executed."""
     _recover(state, records, **where)
     state.next_seq = Seq(state.executed + 1)
@@ -87,7 +88,7 @@ def next_number_forgotten(state: State, records: Iterable[wire.Record], **where:
 
 @breaks("§4.3", "the low watermark is known after a restart", recovery, "recover")
 def stable_checkpoint_forgotten(
-    state: State, records: Iterable[wire.Record], *, certificate: CheckpointCertificate | None, **where: Any
+    state: State, records: Iterable[Record], *, certificate: CheckpointCertificate | None, **where: Any
 ) -> None:
     """The newest certificate is not read again."""
     _recover(state, [r for r in records if not isinstance(r, Checkpoint)], certificate=None, **where)

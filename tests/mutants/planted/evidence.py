@@ -1,9 +1,15 @@
-"""Bugs in what convicts: rules that accuse who did nothing wrong (`pbft.guilt`)."""
+"""Bugs in what convicts: rules that accuse who did nothing wrong (`pbft.guilt`), and forks that nobody answers for."""
 
-from bftledger.pbft import guilt
+from bftledger.base.ids import ReplicaId
+from bftledger.pbft import guilt, testimony
+from bftledger.pbft.effects import Effect
 from bftledger.pbft.guilt import Rule, Vote
 from bftledger.pbft.messages import Commit, PrePrepare, ViewChange
+from bftledger.pbft.state import State
+from bftledger.sim.draw import Choice
 from tests.mutants.mutant import breaks
+
+FORKS = Choice(sizes=(4,), excess=True)
 
 
 @breaks("§4.4", "VIEW-CHANGE says nothing of what its stable checkpoint settles", guilt, "hides", staged=True)
@@ -24,3 +30,9 @@ def votes_of_two_views_contradict(first: Vote, second: Vote) -> Rule | None:
     if first.seq != second.seq or first.digest == second.digest or type(first) is not type(second):
         return None
     return {PrePrepare: Rule.TWO_PROPOSALS, Commit: Rule.TWO_COMMITS}.get(type(first), Rule.TWO_PREPARES)
+
+
+@breaks("§4.2", "who executed different blocks shows each other why", testimony, "disclose", campaign=FORKS)
+def fork_not_disclosed(state: State, peer: ReplicaId) -> list[Effect]:
+    """Each half of a group that has forked keeps to itself what made it execute its blocks."""
+    return []

@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 
-from bftledger.base.ids import Millis, ReplicaId, Seq, TxId
+from bftledger.base import transaction as transactions_of_clients
+from bftledger.base.crypto import tagged_hash
+from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.engine import engine
 from bftledger.engine.engine import Engine
 from bftledger.ledger.block import Block, Header
 from bftledger.ledger.chain import verify_link
 from bftledger.ledger.executor import Dropped, Executor
-from bftledger.pbft import checkpoint, normal, transfer, wire
+from bftledger.pbft import checkpoint, normal, relevance, transfer, views
 from bftledger.pbft.effects import Effect, Ignored, Persist
 from bftledger.pbft.events import Event
 from bftledger.pbft.messages import CheckpointCertificate, Message, Proposal, Stable
 from bftledger.pbft.pool import Pool
+from bftledger.pbft.proposals import NULL_PROPOSAL, make_proposal
 from bftledger.pbft.replica import Replica
 from bftledger.pbft.state import State
 from tests.mutants.mutant import Patch, breaks
@@ -21,7 +24,7 @@ from tests.mutants.mutant import Patch, breaks
 _execute = Engine._execute
 _refusal = Executor._refusal
 _step = Replica.step
-_replica_refusal = Replica._refusal
+_refusal_of_phase = relevance.of_phase
 
 # ── transactions ──
 
@@ -42,11 +45,49 @@ def expired_executed(executor: Executor, transaction: Transaction, time: Millis)
     return None if refusal and refusal[0] is Dropped.EXPIRED else refusal
 
 
+def _unless(refusal: tuple[Dropped, str] | None, words: str) -> tuple[Dropped, str] | None:
+    return None if refusal and words in refusal[1] else refusal
+
+
+@breaks("formats", "nothing was created long after its block", Executor, "_refusal")
+def early_executed(executor: Executor, transaction: Transaction, time: Millis) -> tuple[Dropped, str] | None:
+    """It may have been created at any time."""
+    refusal = _refusal(executor, transaction, time)
+    return None if refusal and refusal[0] is Dropped.EARLY else refusal
+
+
+@breaks("formats", "the genesis says how long a transaction lives at most", Executor, "_refusal")
+def lifetime_unlimited(executor: Executor, transaction: Transaction, time: Millis) -> tuple[Dropped, str] | None:
+    """Any lifetime will do."""
+    return _unless(_refusal(executor, transaction, time), "lives longer")
+
+
+@breaks("formats", "the genesis says how long a payload is at most", Executor, "_refusal")
+def payload_unlimited(executor: Executor, transaction: Transaction, time: Millis) -> tuple[Dropped, str] | None:
+    """Any payload will do."""
+    return _unless(_refusal(executor, transaction, time), "payload exceeds")
+
+
+@breaks("formats", "only members submit, where the genesis lists them", Executor, "_refusal")
+def stranger_executed(executor: Executor, transaction: Transaction, time: Millis) -> tuple[Dropped, str] | None:
+    """Whoever signs may submit."""
+    return _unless(_refusal(executor, transaction, time), "not a member")
+
+
+@breaks("formats", "the sender signs all fields", transactions_of_clients, "_digest")
+def expiry_not_signed(
+    genesis_hash: Digest, sender: bytes, nonce: bytes, created: int, expires: int, payload: bytes
+) -> Digest:
+    """When a transaction expires is not covered by its signature, nor by its id."""
+    fields = b"".join((sender, nonce, created.to_bytes(6, "big"), payload))
+    return tagged_hash("transaction", genesis_hash, fields)
+
+
 @breaks("§4.1", "what has expired is decided by the block's time", Engine, "_execute", staged=True)
 def expired_by_own_clock(core: Engine, seq: Seq, proposal: Proposal, now: Millis) -> Event:
     """Each replica looks at its own clock."""
     kept = tuple(tx for tx in proposal.transactions if tx.expires >= now)
-    return _execute(core, seq, wire.make_proposal(proposal.time, kept), now)
+    return _execute(core, seq, make_proposal(proposal.time, kept), now)
 
 
 @breaks("§4.2", "pools are bounded", Pool, "admit_relayed", traitor="relay-junk:good")
@@ -65,7 +106,7 @@ def relays_unbounded(pool: Pool, transaction: Transaction, by: ReplicaId) -> Ign
 @breaks("§4.6", "the time of a block is agreed on", Engine, "_execute")
 def time_by_own_clock(core: Engine, seq: Seq, proposal: Proposal, now: Millis) -> Event:
     """Each replica stamps it by its own clock."""
-    return _execute(core, seq, wire.make_proposal(now, proposal.transactions), now)
+    return _execute(core, seq, make_proposal(now, proposal.transactions), now)
 
 
 @breaks("§4.6", "a backup compares a proposal's time with its clock", normal, "is_timely", traitor="bad-time:future")
@@ -74,27 +115,31 @@ def time_unchecked(state: State, proposal: Proposal, now: Millis) -> bool:
     return True
 
 
+_now: dict[str, Millis] = {}
+"""The time of the step that is being taken: one at a time."""
+
+
 def _step_at(core: Replica, event: Event, now: Millis) -> tuple[Effect, ...]:
-    core._now = now  # type: ignore[attr-defined]
+    _now["now"] = now
     return _step(core, event, now)
 
 
 @breaks(
     "§4.4",
     "what a new view proposes again was timely once, and is not asked again",
-    Replica,
-    "_accept_announced",
+    views,
+    "accept_announced",
     also=(Patch(Replica, "step", _step_at),),
     staged=True,
 )
-def time_checked_again(core: Replica) -> list[Effect]:
+def time_checked_again(state: State) -> list[Effect]:
     """It must be as close to the clock as a new proposal."""
     effects: list[Effect] = []
-    skew = core.state.settings.clock_skew_ms
-    for pre_prepare, proposal in transfer.announced_with_proposal(core.state):
-        is_null = proposal.digest == wire.NULL_PROPOSAL.digest
-        if is_null or abs(core._now - proposal.time) <= skew:  # type: ignore[attr-defined]
-            effects += normal.accept(core.state, pre_prepare, proposal)
+    skew = state.settings.clock_skew_ms
+    for pre_prepare, proposal in transfer.announced_with_proposal(state):
+        is_null = proposal.digest == NULL_PROPOSAL.digest
+        if is_null or abs(_now["now"] - proposal.time) <= skew:
+            effects += normal.accept(state, pre_prepare, proposal)
     return effects
 
 
@@ -123,8 +168,8 @@ def any_certificate_is_proof(
     return tuple(decoded)
 
 
-def _old_stable_too(core: Replica, message: Message) -> Ignored | None:
-    return None if isinstance(message, Stable) else _replica_refusal(core, message)
+def _old_stable_too(state: State, message: Message) -> Ignored | None:
+    return None if isinstance(message, Stable) else _refusal_of_phase(state, message)
 
 
 @breaks(
@@ -132,12 +177,12 @@ def _old_stable_too(core: Replica, message: Message) -> Ignored | None:
     "the stable checkpoint never goes back",
     checkpoint,
     "adopt",
-    also=(Patch(Replica, "_refusal", _old_stable_too),),
+    also=(Patch(relevance, "of_phase", _old_stable_too),),
     traitor="stale-certificates",
 )
 def old_certificate_adopted(state: State, certificate: CheckpointCertificate) -> list[Effect]:
     """Any certificate moves the watermarks, where it says."""
     state.stable = certificate
-    state.witness.settle(state.low)
+    state.witness.memory.settle(state.low)
     state.next_seq = max(state.next_seq, Seq(certificate.seq + 1))
     return [Persist(certificate), *(checkpoint.contradiction(state) or checkpoint.settle(state))]

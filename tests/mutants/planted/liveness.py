@@ -3,13 +3,14 @@
 from bftledger.base.ids import Millis, Seq
 from bftledger.pbft import status, suspicion, transfer, view_change, wire
 from bftledger.pbft.effects import Broadcast, Effect, Send
-from bftledger.pbft.messages import FetchBlocks, Message, NewView, Stable, Status, ViewChange
+from bftledger.pbft.messages import FetchBlocks, Message, NewView, Proposal, Stable, Status, ViewChange
 from bftledger.pbft.state import Fetch, State
 from tests.mutants.campaigns import Steady
 from tests.mutants.mutant import Patch, breaks
 
 _on_tick = status.on_tick
 _on_status = status.on_status
+_on_work = suspicion.on_work
 
 
 @breaks("TOCS'02 §5.2", "a replica says periodically what it has", status, "on_tick", staged=True)
@@ -57,9 +58,9 @@ def primary_never_suspected(state: State, now: Millis) -> bool:
 
 
 @breaks("§4.4", "the timer follows the oldest request", suspicion, "on_work", campaign=Steady())
-def timer_reset_by_any_progress(state: State, done: int) -> None:
+def timer_reset_by_any_progress(state: State, seq: Seq, proposal: Proposal) -> None:
     """Whatever is ordered excuses the primary from all else."""
-    state.work += done
+    _on_work(state, seq, proposal)
     state.batch_done = state.moment
     state.watched = None
 
@@ -78,5 +79,5 @@ def one_peer_asked(state: State) -> list[Effect]:
     assert state.stable is not None
     peer = min(i for i, _ in state.stable.signatures if i != state.me)
     first = Seq(state.executed + 1)
-    state.fetch = Fetch(peer, first)
+    state.fetch = Fetch(peer, first, {peer})
     return [Send(peer, state.sign(FetchBlocks(first=first, replica=state.me, signature=wire.UNSIGNED)))]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from bftledger.base.ids import Digest, Seq, View
-from bftledger.pbft import normal, view_change, wire
+from bftledger.pbft import normal, view_change
 from bftledger.pbft.effects import Deliver, Effect, Ignored
 from bftledger.pbft.messages import (
     CheckpointCertificate,
@@ -13,6 +13,7 @@ from bftledger.pbft.messages import (
     ViewChange,
 )
 from bftledger.pbft.pool import Pool
+from bftledger.pbft.proposals import NULL_PROPOSAL, make_proposal
 from bftledger.pbft.state import Slot, State
 from bftledger.sim.twins import Family
 from tests.mutants.mutant import breaks
@@ -23,7 +24,7 @@ _prepared_certificate = normal.prepared_certificate
 
 Changes = tuple[ViewChange, ...]
 Decided = tuple[CheckpointCertificate | None, list[tuple[Seq, Digest]]]
-_NULL = wire.NULL_PROPOSAL.digest
+_NULL = NULL_PROPOSAL.digest
 
 
 @breaks("§4.4", "VIEW-CHANGE carries what is prepared", view_change, "start", staged=True)
@@ -97,7 +98,7 @@ def null_request_differs(state: State) -> list[Effect]:
     effects = _deliver(state)
     oldest = state.pool.oldest()
     return [
-        replace(effect, proposal=wire.make_proposal(oldest.created, ()))
+        replace(effect, proposal=make_proposal(oldest.created, ()))
         if isinstance(effect, Deliver) and effect.proposal.digest == _NULL and oldest is not None
         else effect
         for effect in effects

@@ -1,29 +1,26 @@
-"""What every traitor does, whatever else it does; not in the catalogue, because alone it deviates from nothing."""
+"""What every traitor does, whatever else it does; not in the catalogue, because it is no lie."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 
-from bftledger.adversary.behaviour import Behaviour
-from bftledger.base.ids import ReplicaId
+from bftledger.adversary.behaviour import Scene
 from bftledger.pbft.messages import Message, Testimony
 
 
-class Discretion(Behaviour):
+class Discretion:
     """What goes without saying: nobody testifies against himself, nor against accomplices.
 
     The core knows nothing of the lies that are told around it, and would contest the answers to them as if another had
-    lied.
+    lied. The others hold what the traitor signed and compare it among themselves, so this saves it from nothing.
     """
 
-    name = "discretion"
-    does = "It leaves out of its TESTIMONY what it or an accomplice signed."
-    stopped_by = "The others hold what it signed and compare it among themselves."
-    shows = "Evidence against it all the same, wherever two that were told different things talk to each other."
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
 
-    def to_peer(self, to: ReplicaId, message: Message) -> Iterable[Message | bytes]:
+    def keeps(self, message: Message) -> Message | None:
+        """`message` without what its sender or an accomplice signed, if it is a TESTIMONY; None if nothing is left."""
         if not isinstance(message, Testimony):
-            return (message,)
-        kept = tuple(said for said in message.messages if said.replica not in self.scene.signers)
+            return message
+        kept = tuple(said for said in message.messages if said.replica not in self._scene.signers)
         if len(kept) == len(message.messages):
-            return (message,)
-        return (self.scene.sign(replace(message, messages=kept)),) if kept else ()
+            return message
+        return self._scene.sign(replace(message, messages=kept)) if kept else None

@@ -5,8 +5,8 @@ from typing import Final
 from bftledger.adversary.behaviour import Behaviour, Scene
 from bftledger.adversary.behaviours.proposing import Proposing, shifted
 from bftledger.base.ids import ReplicaId
-from bftledger.pbft import wire
 from bftledger.pbft.messages import PrePrepare, Proposal
+from bftledger.pbft.proposals import make_proposal
 from bftledger.pbft.settings import MAX_BATCH_COUNT
 
 QUORUMS = "Two quorums share a correct replica, which prepares only one proposal for a slot (§4.2)."
@@ -35,7 +35,7 @@ class Equivocate(Proposing):
     def other(self, message: PrePrepare, proposal: Proposal) -> PrePrepare:
         junk = () if self.scene.is_calm else (self.scene.transaction(),)
         transactions = (*junk, *proposal.transactions[1:])[:MAX_BATCH_COUNT]
-        return self.signed(message, wire.make_proposal(shifted(proposal.time, 1), transactions))
+        return self.signed(message, make_proposal(shifted(proposal.time, 1), transactions))
 
 
 class EquivocateOne(Equivocate):
@@ -62,7 +62,7 @@ class EquivocateTime(Equivocate):
     shows = "One ledger with one time for each block, and a new view."
 
     def other(self, message: PrePrepare, proposal: Proposal) -> PrePrepare:
-        return self.signed(message, wire.make_proposal(shifted(proposal.time, 1), proposal.transactions))
+        return self.signed(message, make_proposal(shifted(proposal.time, 1), proposal.transactions))
 
 
 BEHAVIOURS: Final[tuple[type[Behaviour], ...]] = (Equivocate, EquivocateOne, EquivocateTime)

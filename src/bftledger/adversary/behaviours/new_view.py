@@ -1,5 +1,6 @@
 """Primaries of new views that begin them wrongly, twice, too early, with what is over, or not at all (OSDI'99 §4.4)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
@@ -10,6 +11,7 @@ from bftledger.base.crypto import tagged_hash
 from bftledger.base.ids import Digest, ReplicaId, Seq, View
 from bftledger.pbft import wire
 from bftledger.pbft.messages import Message, NewView, PrePrepare, ViewChange
+from bftledger.pbft.proposals import NULL_PROPOSAL
 from bftledger.pbft.view_change import re_proposals
 
 REMEMBERED: Final = 32
@@ -18,29 +20,17 @@ O_WRONG: Final = ("dropped", "added", "digest", "null", "gap")
 V_WRONG: Final = ("repeated", "few", "view", "disorder", "forged")
 
 
-class Leading(Behaviour):
+class Leading(Behaviour, ABC):
     """As the primary of a new view it says something else than its core's NEW-VIEW."""
+
+    @abstractmethod
+    def instead(self, to: ReplicaId, message: NewView) -> Iterable[Message | bytes]:
+        """What one receiver gets instead of its core's NEW-VIEW."""
 
     def to_peer(self, to: ReplicaId, message: Message) -> Iterable[Message | bytes]:
         if isinstance(message, NewView) and message.replica == self.scene.me:
             return self.instead(to, message)
         return (message,)
-
-    def instead(self, to: ReplicaId, message: NewView) -> Iterable[Message | bytes]:
-        """What one receiver gets instead of its core's NEW-VIEW."""
-        raise NotImplementedError
-
-    def assigned(self, message: NewView, assigned: Iterable[tuple[int, Digest]]) -> NewView:
-        """The same NEW-VIEW with another O."""
-        pre_prepares = tuple(
-            self.scene.sign(
-                PrePrepare(
-                    view=message.view, seq=Seq(seq), digest=digest, replica=message.replica, signature=wire.UNSIGNED
-                )
-            )
-            for seq, digest in assigned
-        )
-        return self.scene.sign(replace(message, pre_prepares=pre_prepares))
 
 
 class WrongNewView(Leading):
@@ -71,14 +61,19 @@ class WrongNewView(Leading):
         free = right[-1][0] + 1 if right else (stable.seq if stable else 0) + 1
         junk = tagged_hash("a lie", free.to_bytes(8, "big"))
         if wrong == "dropped" and right:
-            return self.assigned(message, right[:-1])
+            return self._assigned(message, right[:-1])
         if wrong == "digest" and right:
-            return self.assigned(message, [(right[0][0], junk), *right[1:]])
-        if wrong == "null" and any(digest != wire.NULL_PROPOSAL.digest for _, digest in right):
-            return self.assigned(message, [(seq, wire.NULL_PROPOSAL.digest) for seq, _ in right])
+            return self._assigned(message, [(right[0][0], junk), *right[1:]])
+        if wrong == "null" and any(digest != NULL_PROPOSAL.digest for _, digest in right):
+            return self._assigned(message, [(seq, NULL_PROPOSAL.digest) for seq, _ in right])
         if wrong == "gap":
-            return self.assigned(message, [*right, (free + 1, junk)])
-        return self.assigned(message, [*right, (free, self.scene.chance.choice((junk, wire.NULL_PROPOSAL.digest)))])
+            return self._assigned(message, [*right, (free + 1, junk)])
+        return self._assigned(message, [*right, (free, self.scene.chance.choice((junk, NULL_PROPOSAL.digest)))])
+
+    def _assigned(self, message: NewView, assigned: Iterable[tuple[int, Digest]]) -> NewView:
+        """The same NEW-VIEW with another O."""
+        pre_prepares = tuple(self.scene.vote(PrePrepare, message.view, Seq(seq), digest) for seq, digest in assigned)
+        return self.scene.sign(replace(message, pre_prepares=pre_prepares))
 
     def _other_v(self, message: NewView, wrong: str) -> NewView:
         changes = message.view_changes
@@ -110,7 +105,7 @@ class SilentNewView(Leading):
         return ()
 
 
-class PartialNewView(Leading):
+class PartialNewView(Behaviour):
     """Begins a view with just as many as it needs."""
 
     name = "partial-new-view"

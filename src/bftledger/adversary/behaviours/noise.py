@@ -8,6 +8,7 @@ from bftledger.adversary.behaviour import Behaviour, Frame, Scene
 from bftledger.base import cbor
 from bftledger.base.ids import Digest, ReplicaId, Seq, View
 from bftledger.pbft import wire
+from bftledger.pbft.fields import MAX_NUMBER
 from bftledger.pbft.messages import (
     Blocks,
     Checkpoint,
@@ -22,6 +23,7 @@ from bftledger.pbft.messages import (
     Status,
     ViewChange,
 )
+from bftledger.pbft.proposals import make_proposal
 from bftledger.pbft.settings import MAX_BATCH_BYTES, MAX_WINDOW
 
 REMEMBERED: Final = 64
@@ -114,7 +116,7 @@ class Flood(Behaviour):
 
     def _message(self) -> Message:
         scene, state, chance = self.scene, self.scene.state, self.scene.chance
-        seq = Seq(chance.choice((chance.randint(state.low + 1, state.high), state.high + 1, wire.MAX_NUMBER, 0)))
+        seq = Seq(chance.choice((chance.randint(state.low + 1, state.high), state.high + 1, MAX_NUMBER, 0)))
         view = View(chance.choice((state.view, state.view, state.view, state.view + 1, max(0, state.view - 1))))
         return _a_vote(scene, seq, view)
 
@@ -136,7 +138,7 @@ class Flood(Behaviour):
                     signature=wire.UNSIGNED,
                 )
             )
-        proposal = wire.make_proposal(scene.now, (scene.transaction(junk[:200_000]),))
+        proposal = make_proposal(scene.now, (scene.transaction(junk[:200_000]),))
         return scene.sign(
             PrePrepare(
                 view=scene.state.view,
@@ -151,14 +153,14 @@ class Flood(Behaviour):
 
 def _a_vote(scene: Scene, seq: Seq, view: View = View(0)) -> Message:
     """For something that nobody proposed."""
-    me, digest = scene.me, Digest(scene.chance.randbytes(32))
+    digest = Digest(scene.chance.randbytes(32))
     match scene.chance.randrange(3):
         case 0:
-            return scene.sign(Prepare(view=view, seq=seq, digest=digest, replica=me, signature=wire.UNSIGNED))
+            return scene.vote(Prepare, view, seq, digest)
         case 1:
-            return scene.sign(Commit(view=view, seq=seq, digest=digest, replica=me, signature=wire.UNSIGNED))
+            return scene.vote(Commit, view, seq, digest)
         case _:
-            return scene.sign(Checkpoint(seq=seq, block_hash=digest, replica=me, signature=wire.UNSIGNED))
+            return scene.sign(Checkpoint(seq=seq, block_hash=digest, replica=scene.me, signature=wire.UNSIGNED))
 
 
 def _full_status(scene: Scene) -> Status:

@@ -10,8 +10,9 @@ from bftledger.adversary.behaviours.proposing import Proposing, raw_proposal, sh
 from bftledger.base import cbor
 from bftledger.base.ids import Millis, PublicKey, ReplicaId, Seq, Signature
 from bftledger.base.transaction import MAX_PAYLOAD_BYTES, Transaction
-from bftledger.pbft import wire
+from bftledger.pbft.fields import MAX_NUMBER
 from bftledger.pbft.messages import Message, PrePrepare, Proposal
+from bftledger.pbft.proposals import MAX_PROPOSAL_BYTES, make_proposal
 from bftledger.pbft.settings import MAX_BATCH_COUNT
 
 TIMERS = "A backup's request timer follows the oldest pending transaction, and a new primary takes over (§4.4)."
@@ -42,7 +43,7 @@ class Censor(Proposing):
         kept = tuple(tx for tx in proposal.transactions if tx.sender != self._victim)
         if len(kept) == len(proposal.transactions):
             return message
-        return self.signed(message, wire.make_proposal(proposal.time, kept))
+        return self.signed(message, make_proposal(proposal.time, kept))
 
 
 class Reorder(Proposing):
@@ -58,7 +59,7 @@ class Reorder(Proposing):
         turned = (*own, *reversed(proposal.transactions))[:MAX_BATCH_COUNT]
         if turned == proposal.transactions:
             return message
-        return self.signed(message, wire.make_proposal(proposal.time, turned))
+        return self.signed(message, make_proposal(proposal.time, turned))
 
 
 class ForgeRequests(Proposing):
@@ -75,7 +76,7 @@ class ForgeRequests(Proposing):
         victim = proposal.transactions[0]
         forged = replace(self.scene.transaction(), sender=victim.sender, signature=Signature(victim.signature))
         transactions = (*proposal.transactions[: MAX_BATCH_COUNT - 1], forged)
-        return self.signed(message, wire.make_proposal(proposal.time, transactions))
+        return self.signed(message, make_proposal(proposal.time, transactions))
 
 
 class ReplayRequests(Proposing):
@@ -101,7 +102,7 @@ class ReplayRequests(Proposing):
             return message
         again = (*batch[:1],) if self.scene.chance.random() < 0.1 else ()
         replayed = (*batch, *old, *again)[-MAX_BATCH_COUNT:]
-        return self.signed(message, wire.make_proposal(proposal.time, replayed))
+        return self.signed(message, make_proposal(proposal.time, replayed))
 
 
 class Oversize(Proposing):
@@ -120,13 +121,13 @@ class Oversize(Proposing):
     def other(self, message: PrePrepare, proposal: Proposal) -> PrePrepare:
         match self.choose_from("bytes", "count", "payload"):
             case "bytes":
-                large = raw_proposal(cbor.encode_known([proposal.time, [bytes(wire.MAX_PROPOSAL_BYTES)]]))
+                large = raw_proposal(cbor.encode_known([proposal.time, [bytes(MAX_PROPOSAL_BYTES)]]))
             case "count":
                 large = raw_proposal(cbor.encode_known([proposal.time, [b""] * (MAX_BATCH_COUNT + 1)]))
             case _:
                 payload = bytes(min(self.scene.genesis.max_payload_bytes + 1, MAX_PAYLOAD_BYTES))
                 junk = () if self.scene.is_calm else (self.scene.transaction(payload),)
-                large = wire.make_proposal(proposal.time, (*junk, *proposal.transactions)[:MAX_BATCH_COUNT])
+                large = make_proposal(proposal.time, (*junk, *proposal.transactions)[:MAX_BATCH_COUNT])
         return self.signed(message, large)
 
 
@@ -153,7 +154,7 @@ class MalformedProposals(Proposing):
 
     def _foreign(self, message: PrePrepare, proposal: Proposal) -> PrePrepare:
         """A proposal, but not the one that it signed."""
-        return replace(message, proposal=wire.make_proposal(shifted(proposal.time, 1), proposal.transactions))
+        return replace(message, proposal=make_proposal(shifted(proposal.time, 1), proposal.transactions))
 
     def _bare(self, message: PrePrepare, _: Proposal) -> PrePrepare:
         return replace(message, proposal=None)
@@ -182,7 +183,7 @@ class BadTime(Proposing):
                 by = skew + self.scene.chance.choice((5_000, 3_600_000))
             case _:
                 by = self.scene.chance.choice((oldest + 500, skew - 1))
-        return self.signed(message, wire.make_proposal(shifted(proposal.time, by), proposal.transactions))
+        return self.signed(message, make_proposal(shifted(proposal.time, by), proposal.transactions))
 
 
 class Ahead(Behaviour):
@@ -197,7 +198,7 @@ class Ahead(Behaviour):
         yield message
         if isinstance(message, PrePrepare) and message.replica == self.scene.me:
             high = self.scene.state.high + self.scene.settings.window
-            for seq in (high + self.scene.chance.randint(1, 1_000), wire.MAX_NUMBER):
+            for seq in (high + self.scene.chance.randint(1, 1_000), MAX_NUMBER):
                 yield self.scene.sign(replace(message, seq=Seq(seq)))
 
 

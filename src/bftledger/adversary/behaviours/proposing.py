@@ -4,6 +4,7 @@ The core has accepted its own proposal and knows of no other. So whoever tells a
 itself, and says of a block what the receiver said of it: a lie that nobody supports would be found out at once.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -11,13 +12,12 @@ from bftledger.adversary.behaviour import Behaviour, Frame, Scene
 from bftledger.base.crypto import tagged_hash
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
 from bftledger.base.transaction import MAX_MILLIS
-from bftledger.pbft import wire
 from bftledger.pbft.messages import Checkpoint, Commit, Message, PrePrepare, Proposal
 
 Slot = tuple[View, Seq]
 
 
-class Proposing(Behaviour):
+class Proposing(Behaviour, ABC):
     """A primary that tells some or all replicas another proposal than its core's; always the same one to each."""
 
     def __init__(self, scene: Scene, argument: str = "") -> None:
@@ -26,13 +26,13 @@ class Proposing(Behaviour):
         self._told: dict[Slot, dict[ReplicaId, PrePrepare]] = {}
         self._blocks: dict[Seq, dict[ReplicaId, Digest]] = {}
 
+    @abstractmethod
+    def other(self, message: PrePrepare, proposal: Proposal) -> PrePrepare:
+        """What is told instead of the core's `message`; called once for each, and `message` itself is allowed."""
+
     def is_for(self, to: ReplicaId) -> bool:
         """Whether this receiver is told something else."""
         return True
-
-    def other(self, message: PrePrepare, proposal: Proposal) -> PrePrepare:
-        """What is told instead of the core's `message`; called once for each, and `message` itself is allowed."""
-        raise NotImplementedError
 
     def to_peer(self, to: ReplicaId, message: Message) -> Iterable[Message | bytes]:
         match message:
@@ -73,9 +73,7 @@ class Proposing(Behaviour):
         return told, self._vote(told)
 
     def _vote(self, told: PrePrepare) -> Commit:
-        return self.scene.sign(
-            Commit(view=told.view, seq=told.seq, digest=told.digest, replica=self.scene.me, signature=wire.UNSIGNED)
-        )
+        return self.scene.vote(Commit, told.view, told.seq, told.digest)
 
     def _commit(self, to: ReplicaId, message: Commit) -> Iterable[Message]:
         told = self._told.get((message.view, message.seq), {}).get(to)

@@ -16,6 +16,7 @@ from bftledger.base.transaction import MAX_PAYLOAD_BYTES, Transaction
 from bftledger.ledger import merkle
 from bftledger.ledger.block import Block
 from bftledger.pbft import wire
+from bftledger.pbft.fields import MAX_NUMBER
 from bftledger.pbft.messages import (
     Blocks,
     CheckpointCertificate,
@@ -28,6 +29,7 @@ from bftledger.pbft.messages import (
     SlotStatus,
     Status,
 )
+from bftledger.pbft.proposals import NULL_PROPOSAL, make_proposal
 from bftledger.pbft.settings import MAX_BATCH_COUNT
 
 PROOF: Final = (
@@ -168,24 +170,24 @@ class WrongProposals(Behaviour):
 
     def heard(self, sender: ReplicaId, message: Message) -> Iterable[Frame]:
         if isinstance(message, FetchProposal):
-            yield sender, self._wrong(message.seq, wire.NULL_PROPOSAL)
+            yield sender, self._wrong(message.seq, NULL_PROPOSAL)
 
     def tick(self) -> Iterable[Frame]:
         if not self.scene.is_calm:
             state = self.scene.state
             seq = Seq(self.scene.chance.randint(state.low + 1, state.high))
-            yield self.scene.chance.choice(self.scene.others), self._wrong(seq, wire.NULL_PROPOSAL)
+            yield self.scene.chance.choice(self.scene.others), self._wrong(seq, NULL_PROPOSAL)
 
     def _wrong(self, seq: Seq, right: Proposal) -> Proposed:
         chance = self.scene.chance
         junk = () if self.scene.is_calm else (self.scene.transaction(),)
         other = chance.choice(
             (
-                wire.make_proposal(shifted(right.time, 1), right.transactions),
-                wire.make_proposal(self.scene.now, (*right.transactions, *junk)),
+                make_proposal(shifted(right.time, 1), right.transactions),
+                make_proposal(self.scene.now, (*right.transactions, *junk)),
                 raw_proposal(right.encoded[:-1]),
                 raw_proposal(chance.randbytes(40)),
-                replace(wire.make_proposal(self.scene.now, junk), digest=right.digest),
+                replace(make_proposal(self.scene.now, junk), digest=right.digest),
             )
         )
         return self.scene.sign(Proposed(seq=seq, proposal=other, replica=self.scene.me, signature=wire.UNSIGNED))
@@ -225,7 +227,7 @@ class FetchStorm(Behaviour):
         digests.append((Seq(state.low + 1), Digest(scene.chance.randbytes(32))))
         asked: list[Message] = [scene.sign(nothing)]
         for _ in range(self._questions):
-            first = Seq(scene.chance.choice((1, 1, 1, max(1, state.low), wire.MAX_NUMBER)))
+            first = Seq(scene.chance.choice((1, 1, 1, max(1, state.low), MAX_NUMBER)))
             asked.append(scene.sign(FetchBlocks(first=first, replica=me, signature=wire.UNSIGNED)))
         for seq, digest in digests:
             asked.append(scene.sign(FetchProposal(seq=seq, digest=digest, replica=me, signature=wire.UNSIGNED)))

@@ -9,6 +9,7 @@ from bftledger.adversary.behaviour import Behaviour, Frame, Scene
 from bftledger.base.crypto import tagged_hash
 from bftledger.base.ids import ReplicaId, Seq, View
 from bftledger.pbft import wire
+from bftledger.pbft.fields import MAX_NUMBER
 from bftledger.pbft.messages import (
     FetchProposal,
     Message,
@@ -59,9 +60,9 @@ class SpamViews(Behaviour):
         for to in self.scene.others:
             self._highest = max(self._highest, view) + self.scene.chance.choice((1, 1, self.scene.group.n, 1_000))
             wanted = self.scene.chance.choice((view + 1, view + 2, self._highest, self._highest, max(0, view - 1)))
-            yield to, own_change(self.scene, View(min(wanted, wire.MAX_NUMBER)))
+            yield to, own_change(self.scene, View(min(wanted, MAX_NUMBER)))
         if self.scene.chance.random() < 0.02:
-            yield self.scene.chance.choice(self.scene.others), own_change(self.scene, View(wire.MAX_NUMBER))
+            yield self.scene.chance.choice(self.scene.others), own_change(self.scene, View(MAX_NUMBER))
 
 
 class Deserter(Behaviour):
@@ -117,10 +118,7 @@ class HidePrepared(Behaviour):
 
 def new_view(scene: Scene, view: View, changes: tuple[ViewChange, ...]) -> NewView:
     """The NEW-VIEW that follows from these view changes, whatever they are."""
-    pre_prepares = tuple(
-        scene.sign(PrePrepare(view=view, seq=seq, digest=digest, replica=scene.me, signature=wire.UNSIGNED))
-        for seq, digest in re_proposals(changes)[1]
-    )
+    pre_prepares = tuple(scene.vote(PrePrepare, view, seq, digest) for seq, digest in re_proposals(changes)[1])
     message = NewView(
         view=view, view_changes=changes, pre_prepares=pre_prepares, replica=scene.me, signature=wire.UNSIGNED
     )
@@ -273,15 +271,15 @@ class LieStatus(Behaviour):
             case "behind":
                 view, active, stable, executed = View(0), False, Seq(0), Seq(0)
             case "ahead":
-                view, active = View(wire.MAX_NUMBER), True
-                stable = executed = Seq(wire.MAX_NUMBER)
+                view, active = View(MAX_NUMBER), True
+                stable = executed = Seq(MAX_NUMBER)
             case "inactive":
                 active = False
             case "lacking":
                 executed = stable
             case _:
                 masks = everybody
-        first = min(stable, wire.MAX_NUMBER - MAX_WINDOW) + 1
+        first = min(stable, MAX_NUMBER - MAX_WINDOW) + 1
         slots = _alike(first, self.scene.settings.window, masks)
         claim = Status(
             view=view,

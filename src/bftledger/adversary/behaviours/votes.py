@@ -75,19 +75,9 @@ class DoubleVote(Behaviour):
                 yield message
 
     def _votes(self, to: ReplicaId, message: PrePrepare | Prepare | Commit) -> Iterable[Frame]:
-        vote = Commit(
-            view=message.view,
-            seq=message.seq,
-            digest=message.digest,
-            replica=self.scene.me,
-            signature=wire.UNSIGNED,
-        )
         if self.scene.group.primary(message.view) != self.scene.me:
-            prepare = Prepare(
-                view=vote.view, seq=vote.seq, digest=vote.digest, replica=vote.replica, signature=wire.UNSIGNED
-            )
-            yield to, self.scene.sign(prepare)
-        yield to, self.scene.sign(vote)
+            yield to, self.scene.vote(Prepare, message.view, message.seq, message.digest)
+        yield to, self.scene.vote(Commit, message.view, message.seq, message.digest)
 
     def _signed(self, vote: Vote) -> Vote:
         return self.scene.sign(vote)
@@ -140,15 +130,7 @@ class EarlyVote(Behaviour):
             return
         self._sent[slot] = None
         _shorten(self._sent)
-        commit = self.scene.sign(
-            Commit(
-                view=message.view,
-                seq=message.seq,
-                digest=message.digest,
-                replica=self.scene.me,
-                signature=wire.UNSIGNED,
-            )
-        )
+        commit = self.scene.vote(Commit, *slot)
         yield from ((to, commit) for to in self.scene.others)
 
 

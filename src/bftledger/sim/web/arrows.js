@@ -110,12 +110,14 @@ function drawLie(pen, arrow) {
 function labels(pen, some) {
   // What a replica says, written where it says it, in two rows, as far as there is room.
   const rows = run.replicas.map(() => place.narrow ? [-Infinity] : [-Infinity, -Infinity]);
+  const flags = run.marks.filter(([, kind]) => kind === 'evidence');
   const said = new Set();
   for (const arrow of some.sort((a, b) => a.at - b.at || b.lie - a.lie)) {
     const key = `${arrow.at} ${arrow.number}`;
     if (said.has(key) || arrow.fate === WITHHELD) continue;
     said.add(key);
-    const at = x(arrow.at) + 5;
+    const flag = arrow.source < run.replicas.length - 1 && flags.find(([at, , replica]) => replica === arrow.source && Math.abs(x(at) - x(arrow.at)) < 12);
+    const at = flag ? x(flag[0]) + 17 : x(arrow.at) + 5; // beside it, not under it
     const row = rows[arrow.source].findIndex(end => end < at);
     if (row < 0 || at < place.gutter) continue;
     const words = brief(arrow);

@@ -208,7 +208,7 @@ function drawNames(pen) {
   run.replicas.forEach((replica, i) => {
     const color = replica.byzantine ? ink.lie : ink.ink;
     text(pen, place.narrow ? `R${i}` : `replica ${i}`, 10, y(i), { size: place.narrow ? 14 : 15, weight: 700, color });
-    if (replica.byzantine && !place.narrow) text(pen, 'Byzantine', 10, y(i) + 18, { color, weight: 600, size: 12 });
+    if (replica.byzantine && !place.narrow) text(pen, replica.of === null ? 'Byzantine' : `second core of ${replica.of}`, 10, y(i) + 18, { color, weight: 600, size: 12 });
     if (replica.byzantine) {
       hot.push({ x0: 0, x1: place.gutter, y0: y(i) - 14, y1: y(i) + 26, color, title: `replica ${i} is Byzantine`, words: replica.byzantine.join('; ') });
     }

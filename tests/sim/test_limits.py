@@ -1,0 +1,230 @@
+"""Limits of a machine: what is within them passes, and one more of each is named."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+
+from bftledger.base.ids import Millis, ReplicaId, Seq
+from bftledger.check.bounds import Bound, exceeded
+from bftledger.engine import reads
+from bftledger.engine.reads import Reads
+from bftledger.engine.submissions import Waiter
+from bftledger.ledger.client_messages import AskHeight, Query
+from bftledger.pbft.memory import SPAN
+from bftledger.pbft.messages import Message
+from bftledger.pbft.proposals import make_proposal
+from bftledger.pbft.settings import Settings
+from bftledger.pbft.state import TOLD_PER_TICK, State
+from bftledger.pbft.transfer import BLOCKS_PER_TICK, BYTES_PER_TICK
+from bftledger.sim.host import Disk
+from bftledger.sim.limits import Answers, disk_bounds, read_bounds, to_one
+from bftledger.storage.store import Vote
+from tests.builders import Writer, a_replica
+from tests.engine.engines import Engines
+from tests.storage import stores
+
+W = Writer()
+SETTINGS = Settings(window=2)
+ONE, TWO = ReplicaId(1), ReplicaId(2)
+
+
+def over(bounds: Iterable[Bound]) -> list[str]:
+    return [found.text for found in exceeded(bounds)]
+
+
+# ── on disk ──
+
+
+def a_disk(*votes: Vote) -> Disk:
+    disk = Disk()
+    for vote in votes:
+        disk.save_vote(vote)
+    return disk
+
+
+def test_a_disk_may_hold_votes_for_two_windows() -> None:
+    disk = a_disk(*(stores.prepare(seq) for seq in (1, 2, 3, 4)), stores.view_change(1))
+    assert over(disk_bounds(disk, SETTINGS)) == []
+
+    disk.save_vote(stores.checkpoint(5))
+    assert over(disk_bounds(disk, SETTINGS)) == ["numbers with votes on disk: 5, at most 4"]
+
+
+def test_of_one_number_a_disk_holds_the_votes_of_one_view_and_a_pre_prepare_more() -> None:
+    disk = a_disk(*(vote(1, view) for view in (0, 1) for vote in (stores.pre_prepare, stores.prepared)))
+    assert over(disk_bounds(disk, SETTINGS)) == []
+
+    for vote in (
+        stores.pre_prepare(1, 2),
+        stores.prepare(1),
+        stores.prepare(1, 2),
+        stores.commit(1),
+        stores.commit(1, 2),
+    ):
+        disk.save_vote(vote)
+    assert over(disk_bounds(disk, SETTINGS)) == [
+        "views with a PRE-PREPARE for one number on disk: 3, at most 2",
+        "views with a PREPARE for one number on disk: 2, at most 1",
+        "views with a COMMIT for one number on disk: 2, at most 1",
+    ]
+
+
+def test_proposals_decisions_and_evidence_on_disk_have_limits() -> None:
+    disk = a_disk()
+    for time in range(8):
+        disk.save_vote(stores.pre_prepare(1, of=make_proposal(Millis(time), ())))
+    disk._decisions = dict.fromkeys(map(Seq, range(SPAN)), stores.decision(1))
+    disk.save_evidence(stores.against(3))
+    assert over(disk_bounds(disk, SETTINGS)) == []
+
+    disk.save_vote(stores.pre_prepare(2))
+    disk._decisions[Seq(SPAN)] = stores.decision(1)
+    disk._evidence[ReplicaId(3), "the same again"] = stores.against(3, seq=2)
+    assert over(disk_bounds(disk, SETTINGS)) == [
+        "proposals on disk: 9, at most 8",
+        f"decisions on disk: {SPAN + 1}, at most {SPAN}",
+        "pieces of evidence against one replica by one rule on disk: 2, at most 1",
+    ]
+
+
+# ── clients that wait ──
+
+
+def waiting_reads() -> Reads:
+    """One of each kind waits: for a height, and for the certificates of a value and a height."""
+    group = Engines()
+    group.cut_off(0)
+    group.run(10)
+    held = group.engine(0).desk.reads
+    held.on_read(Waiter(b"a", 1), AskHeight(request_id=1, minimum=Seq(9)))
+    held.on_read(Waiter(b"b", 1), Query(request_id=1, args=b"color", certified=True, minimum=Seq(9)))
+    return held
+
+
+def test_reads_that_wait_for_what_is_not_here_are_within_their_limits() -> None:
+    held = waiting_reads()
+
+    assert held.held == held.waiting == 2
+    assert over(read_bounds(held)) == []
+
+
+def test_reads_without_limit_or_count_or_answer_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = waiting_reads()
+    monkeypatch.setattr(reads, "MAX_WAITING", 1)
+    monkeypatch.setattr(held, "_waiting", 5)
+    assert over(read_bounds(held)) == [
+        "reads that wait: 2, at most 1",
+        "reads that are counted and do not wait: 3, at most 0",
+    ]
+
+    monkeypatch.setattr(reads, "MAX_WAITING", 2)
+    monkeypatch.setattr(held, "_waiting", 0)
+    monkeypatch.setattr(type(held._archive), "height", Seq(9))
+    assert over(read_bounds(held)) == [
+        "reads that wait and are not counted: 2, at most 0",
+        "reads that wait for what is here: 2, at most 0",
+    ]
+
+
+# ── peers that ask ──
+
+
+def a_state(tick: int = 1) -> State:
+    state = a_replica(0, window=2).state
+    state.tick = tick
+    return state
+
+
+def sends(answers: Answers, state: State, message: Message, times: int, to: ReplicaId = ONE) -> list[str]:
+    return over(answers.add(ReplicaId(0), state, [(to, message)] * times))
+
+
+ONCE: list[Message] = [
+    W.stable(0, W.certificate(1)),
+    W.view_change(0),
+    W.proposed(0),
+    W.testimony(0, W.pre_prepare(view=0, of="pay eve")),
+]
+
+
+def begun() -> Answers:
+    answers = Answers()
+    answers.begun(ReplicaId(0))
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("message", "each"),
+    [
+        *((message, 1) for message in ONCE),
+        (W.prepare(1), SETTINGS.window),
+        (W.commit(1), SETTINGS.window),
+        (W.checkpoint(1), SETTINGS.window),
+        (W.blocks(0, W.certificate(1)), BLOCKS_PER_TICK),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, int) else "",
+)
+def test_a_peer_gets_the_same_so_often_in_one_interval(message: Message, each: int) -> None:
+    """Twice as often as it may ask between two ticks: the interval before may end in the round that this begins in."""
+    answers, state = begun(), a_state()
+    assert sends(answers, state, message, 2 * each) == []
+    assert sends(answers, state, message, 2 * each, to=TWO) == []
+
+    (found,) = sends(answers, state, message, 1)
+    assert found.startswith(type(message).__name__)
+    assert found.endswith(f"to replica 1 in one status interval: {2 * each + 1}, at most {2 * each}")
+    state.tick += 1
+    assert sends(answers, state, message, 2 * each) == []
+
+
+def test_after_the_longer_interval_a_peer_may_have_asked_more_often() -> None:
+    answers, state = begun(), a_state()
+    state.answers_per_tick = 10
+
+    assert sends(answers, state, ONCE[0], 11) == []
+    assert len(sends(answers, state, ONCE[0], 1)) == 1
+
+
+def test_numbers_are_counted_one_by_one_where_each_may_be_asked_for() -> None:
+    answers, state = begun(), a_state()
+
+    assert [sends(answers, state, W.proposed(0, seq=seq), 2) for seq in range(1, 20)] == [[]] * 19
+
+
+def test_bytes_have_a_limit_that_only_the_last_answer_may_go_beyond() -> None:
+    answers, state = begun(), a_state()
+    state.answers_per_tick = 100  # so that nothing else is too much
+    ration = (100 + 1) * BYTES_PER_TICK
+    large = replace(W.blocks(0, W.certificate(1)), blocks=(bytes(BYTES_PER_TICK),), headers=())
+    assert sends(answers, state, large, 101 + 2) == []
+
+    assert sends(answers, state, large, 1) == [
+        f"bytes of blocks to replica 1 in one status interval: {ration + BYTES_PER_TICK}, at most {ration}"
+    ]
+
+
+def test_testimony_has_a_smaller_limit() -> None:
+    answers, state = begun(), a_state()
+    votes = [W.prepare(i, seq=seq) for seq in range(1, 200) for i in (1, 2)]
+    testimony = W.testimony(0, *votes)
+    found: list[str] = []
+    sent = 0
+    while not found and sent < 100:
+        sent += 1
+        found = sends(answers, state, testimony, 1)
+
+    (text,) = found
+    assert text.startswith("bytes of testimony to replica 1 in one status interval")
+    assert text.endswith(f"at most {2 * TOLD_PER_TICK}")
+
+
+# ── which they are ──
+
+
+def test_what_goes_to_all_is_no_answer_to_one() -> None:
+    to_all, alone = b"to all", b"alone"
+    three = [ReplicaId(1), ReplicaId(2), ReplicaId(3)]
+    sent = [(ONE, alone), *((to, to_all) for to in three), (TWO, alone), (ONE, to_all)]
+
+    assert list(to_one(sent, 3)) == [(ONE, alone), (TWO, alone), (ONE, to_all)]
