@@ -28,7 +28,7 @@ class Steady:
         """The plan of that seed."""
         drawn = Choice(sizes=(4,), traitors=(("censor", 1),), calm=True).plan(seed)
         work = Work(clients=3, operations=150, reads=0.0, keys=5, think_ms=100)
-        return replace(drawn, settings=SETTINGS, weather=Weather(), work=work)
+        return replace(drawn, settings=SETTINGS, weather=Weather(), skew_ms=(0,) * drawn.n, work=work)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Choice:
     `stages`: so many have a script, but never one that is to be calm or to fork.
     """
 
-    sizes: tuple[int, ...] = (4, 4, 7)
+    sizes: tuple[int, ...] = (4, 4, 4, 7)
     traitors: tuple[tuple[str, int], ...] | None = None
     excess: bool = False
     collude: bool = False

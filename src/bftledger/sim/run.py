@@ -129,14 +129,15 @@ class Oracles(Watch):
         """After each durable round."""
         assert host.running is not None, "its round has just ended"
         state = host.running.replica.state
+        self._rounds += 1
+        is_measured = self._rounds % MEASURED == 0
         try:
-            invariants.check(state)
+            invariants.check(state, with_pool=is_measured)
         except AssertionError as error:
             self.object_to(world, Violation("invariants", f"replica {host.id}: not true: {error}", None, (host.id,)))
         if host.id not in self._honest:
             return
-        self._rounds += 1
-        if self._rounds % MEASURED == 0:
+        if is_measured:
             self._measure(world, host, bounds.state_bounds(state))
             self._measure(world, host, limits.disk_bounds(host.disk, state.settings))
             if isinstance(host.running, Engine):
