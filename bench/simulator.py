@@ -3,25 +3,34 @@
 Processor time of this one process; the best of several repetitions, because a shared machine only ever adds to it.
 """
 
-import argparse
 import cProfile
-import json
 import pstats
 import sys
+import tempfile
 import time
+from argparse import Namespace
 from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from page import Shown, Table
+from script import Script
+
+from bftledger.bench import options as opt
+from bftledger.bench.results import Result, Setting, say
 from bftledger.sim.draw import draw
 from bftledger.sim.plan import Plan, Weather, Work
 from bftledger.sim.run import Report, run
 from bftledger.sim.world import World
 
+if TYPE_CHECKING:
+    from pictures import Picture
+
 EXAMPLES = """\
   python bench/simulator.py
-  python bench/simulator.py --seeds 300 --json
+  python bench/simulator.py --seeds 300 --json result.json --html result.html
   python bench/simulator.py --profile        where the time goes, by file"""
 
 TRANSACTIONS = 100
@@ -76,7 +85,7 @@ def bare(plans: list[Plan], repeat: int) -> float:
     return min(times)
 
 
-def measure(what: str, plans: list[Plan], repeat: int) -> Row:
+def row(what: str, plans: list[Plan], repeat: int) -> Row:
     """One row of the table."""
     total_s, reports = best(plans, repeat)
     assert not any(report.violations for report in reports), "what is measured is sound"
@@ -105,37 +114,79 @@ def profile(plans: list[Plan]) -> list[tuple[str, float]]:
     return [(file, own / total) for file, own in by_file.most_common(25)]
 
 
-def main() -> int:
-    """Returns the exit status."""
-    options = argparse.ArgumentParser(
-        description=__doc__, epilog=f"examples:\n{EXAMPLES}", formatter_class=argparse.RawDescriptionHelpFormatter
+parser = opt.parser(__doc__ or "", EXAMPLES)
+parser.add_argument("--seeds", type=opt.count, default=100, help="so many seeds of a campaign (default 100)")
+parser.add_argument("--repeat", type=opt.count, default=5, help="the best of so many repetitions counts (default 5)")
+parser.add_argument("--profile", action="store_true", help="show the share of each file, too")
+opt.add_output(parser)
+
+
+def measure(options: Namespace) -> Result:
+    """Clean runs with 4, 20 and 100 transactions at once, and the seeds of a campaign."""
+    config = {
+        "replicas": 4,
+        "clients": f"{CLIENTS}, without faults; the campaign's runs as the seed draws them",
+        "repeat": options.repeat,
+        "time": "processor time of one process, the best of the repetitions",
+    }
+    setting = Setting.take("simulator", seed=0, replicas=4, directory=Path(tempfile.gettempdir()), config=config)
+    say(setting.line)
+    seeds = [draw(seed) for seed in range(options.seeds)]
+    rows = []
+    for burst in (1, 5, 25):
+        say(f"{TRANSACTIONS} transactions, {CLIENTS * burst} at once …")
+        rows.append(row(f"{TRANSACTIONS} transactions, {CLIENTS * burst} at once", [clean(burst)], options.repeat))
+    say(f"{options.seeds} seeds …")
+    rows.append(row(f"seeds 0 to {options.seeds - 1}, the mean", seeds, min(options.repeat, 2)))
+    more = {"profile": profile([clean(5)] * 10 + seeds)} if options.profile else {}
+    return setting.result([asdict(one) for one in rows], **more)
+
+
+def text(result: Result) -> str:
+    """One line per kind of run, and the shares of the files."""
+    lines = [f"{'':34} {'run ms':>8} {'world ms':>9} {'events':>7} {'events/s':>9} {'blocks':>7}"]
+    for one in result["results"]:
+        times = f"{one['run_ms']:8.1f} {one['world_ms']:9.1f}"
+        counts = f"{one['events']:7,} {one['events_per_s']:9,} {one['blocks']:7.1f}"
+        lines.append(f"{one['what']:34} {times} {counts}")
+    if "profile" in result:
+        lines += ["", *(f"{share:6.1%}  {file}" for file, share in result["profile"])]
+    return "\n".join(lines)
+
+
+def show(result: Result) -> Shown:
+    """The page without its pictures."""
+    rows = result["results"]
+    campaign, clean_runs = rows[-1], rows[:-1]
+    story = (
+        f"A run that a seed draws takes {campaign['run_ms']:.0f} ms of one core with all oracles, so an hour of one "
+        f"core sees {3_600_000 / campaign['run_ms']:,.0f} of them. The oracles are "
+        f"{1 - campaign['world_ms'] / campaign['run_ms']:.0%} of it."
     )
-    options.add_argument("--seeds", type=int, default=100, help="so many seeds of a campaign (default 100)")
-    options.add_argument("--repeat", type=int, default=5, help="the best of so many repetitions counts (default 5)")
-    options.add_argument("--profile", action="store_true", help="show the share of each file instead")
-    options.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    chosen = options.parse_args()
-    seeds = [draw(seed) for seed in range(chosen.seeds)]
-    if chosen.profile:
-        shares = profile([clean(5)] * 10 + seeds)
-        print("\n".join(f"{share:6.1%}  {file}" for file, share in shares))
-        return 0
-    rows = [
-        *(
-            measure(f"{TRANSACTIONS} transactions, {CLIENTS * n} at once", [clean(n)], chosen.repeat)
-            for n in (1, 5, 25)
-        ),
-        measure(f"seeds 0 to {chosen.seeds - 1}, the mean", seeds, min(chosen.repeat, 2)),
-    ]
-    if chosen.json:
-        print(json.dumps({"results": [asdict(row) for row in rows]}))
-        return 0
-    print(f"{'':34} {'run ms':>8} {'world ms':>9} {'events':>7} {'events/s':>9} {'blocks':>7}")
-    for row in rows:
-        times = f"{row.run_ms:8.1f} {row.world_ms:9.1f}"
-        print(f"{row.what:34} {times} {row.events:7,} {row.events_per_s:9,} {row.blocks:7.1f}")
-    return 0
+    columns = ["", "run ms", "without oracles ms", "events", "events/s", "blocks"]
+    tables = [Table(columns, [list(one.values()) for one in rows])]
+    if "profile" in result:
+        tables.append(
+            Table(["file", "share of the time"], [[file, f"{share:.1%}"] for file, share in result["profile"]])
+        )
+    return Shown(f"The simulator: {clean_runs[0]['events_per_s']:,} events per second of one core", story, tables)
+
+
+def draw_pictures(result: Result) -> list["Picture"]:
+    """What a run costs with and without the oracles."""
+    import pictures as p  # noqa: PLC0415
+
+    rows = result["results"]
+    figure, (axes,) = p.canvas(height=2.4)
+    names = [one["what"] for one in rows]
+    axes.barh(names, [one["run_ms"] for one in rows], color=p.SERIES[1], height=0.6, label="the oracles")
+    axes.barh(names, [one["world_ms"] for one in rows], color=p.SERIES[0], height=0.6, label="the run itself")
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    p.label(axes, x="ms of processor time")
+    p.legend(axes)
+    return [p.finish(figure, "Processor time of a run, and what of it the oracles take.")]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(Script(parser, measure, text, show, draw_pictures).main())

@@ -22,6 +22,7 @@ LAYERS = (
     ("engine", "home"),
     ("adversary",),
     ("node", "client", "sim"),
+    ("bench",),
     ("cli",),
 )
 """From the lowest up; those of one line are siblings."""
@@ -128,6 +129,7 @@ def test_every_layer_imports_only_downwards_and_siblings_never_one_another() -> 
         ("sim/world.py", "from bftledger.node import clock", "sim imports node, which is not below it"),
         ("sim/world.py", "from random import choice", "sim imports random.choice, and with it chance"),
         ("engine/core.py", "from random import Random", "engine imports random.Random, and with it chance"),
+        ("bench/group.py", "from bftledger.cli.up import up", "bench imports cli, which is not below it"),
         ("common/things.py", "", "common/things is in no known layer"),
         ("node/driver.py", "import bftledger", "imports bftledger, which is in no layer"),
     ],
@@ -147,6 +149,7 @@ def test_a_planted_violation_is_found(tmp_path: Path, file: str, source: str, co
     ("file", "source"),
     [
         ("cli/main.py", "from bftledger.node import driver\nfrom bftledger.base.errors import OperatorError"),
+        ("bench/group.py", "from bftledger.client import AsyncClient\nfrom bftledger.node import supervisor"),
         ("node/driver.py", "import time\nfrom bftledger.engine import core\nfrom . import clock"),
         ("pbft/log.py", "from bftledger.pbft import messages\nfrom .messages import Prepare\nimport hashlib"),
         ("__init__.py", "from bftledger.client import client"),

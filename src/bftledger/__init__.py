@@ -23,6 +23,7 @@ any chance but what follows from a seed. `node` and `client` never import `adver
     engine  home          a whole replica without sockets and clock; keys, configuration, a group's directory
     adversary             lenses on an engine that make it lie
     node  client  sim     a replica as a process; the Python client; whole groups on virtual time, from a seed
+    bench                 groups of processes under load, measured
     cli                   the commands `bftledger` and `bftledger-adversary`
 
 Reading order

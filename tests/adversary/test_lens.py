@@ -382,3 +382,53 @@ def test_a_calm_adversary_lets_what_others_do_come_to_an_end() -> None:
     assert have(group, honest(group), own)
     assert not any(len(group.engine(i).replica.state.pool) for i in honest(group))
     assert all(group.engine(i).replica.state.low == group.hosts[i].height for i in honest(group))
+
+
+# ── when it is told ──
+
+
+def a_sleeper(*behaviours: type[Behaviour]) -> tuple[Byzantine, Engine]:
+    """Replica 0, honest until it is told to lie, and an honest one in the same place."""
+    group, other = Engines(), Engines()
+    signers = {ReplicaId(0): group.keys.signer("replica 0")}
+    choices = [Choice(behaviour) for behaviour in behaviours]
+    return Byzantine(group.new_engine(0), choices, signers=signers, is_lying=False), other.new_engine(0)
+
+
+def test_a_traitor_that_waits_to_be_told_is_an_honest_replica() -> None:
+    sleeper, honest_engine = a_sleeper(Shouts, Whispers, Dawdles, Deaf, Rude)
+    honest_engine.start(NOW)
+
+    assert first_round(sleeper) == honest_engine.end_round(NOW)
+    sleeper.on_timer(Tick(), NOW)  # type: ignore[arg-type]
+    assert sleeper.end_round(NOW).to_peers == []
+    assert sleeper.lies == {}
+
+
+def test_it_lies_from_when_it_is_told_until_it_is_told_to_stop() -> None:
+    sleeper, _ = a_sleeper(Shouts)
+    first_round(sleeper)
+
+    sleeper.begin()
+    told = sleeper.end_round(NOW)
+    sleeper.on_timer(Tick(), NOW)  # type: ignore[arg-type]
+    lied = sleeper.end_round(NOW)
+    sleeper.end()
+    sleeper.on_timer(Tick(), NOW)  # type: ignore[arg-type]
+    after = sleeper.end_round(NOW)
+
+    assert own_timers(told) == own_timers(lied) == [(Tick(), TICK_MS)]
+    assert (ReplicaId(2), b"a word") in lied.to_peers
+    assert (after.to_peers, own_timers(after)) == ([], [])
+
+
+def test_a_traitor_that_turned_honest_works_like_any_other() -> None:
+    group = a_group_with("silent", traitor=0)
+    work(group, 2)
+    lens(group).end()
+    lied = dict(lens(group).lies)
+    work(group, 2)
+    group.run(2_000)
+
+    assert lens(group).lies == lied
+    assert len({host.height for host in group.hosts}) == 1

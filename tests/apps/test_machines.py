@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bftledger.apps.accounts import MAX_AMOUNT, TOTAL, Accounts, verify_conservation
-from bftledger.apps.kv import KeyValue
+from bftledger.apps.kv import Entry, KeyValue
+from bftledger.apps.kv_payload import MAX_OPERATIONS
 from bftledger.apps.load import load_machine
 from bftledger.apps.machine import (
     CONFLICT,
     MALFORMED,
+    MAX_RESULT_BYTES,
     NOT_ALLOWED,
     NOT_FOUND,
     OUT_OF_RANGE,
@@ -130,6 +132,64 @@ def test_kv_takes_keys_and_values_within_their_sizes() -> None:
     rejects(MALFORMED, lambda: world.apply(cbor.encode(["cas", b"k", -1, b""])))
 
 
+def test_kv_batch_does_its_operations_one_after_the_other() -> None:
+    world = kv()
+    world.do("put size small")
+
+    assert world.do("batch put color blue cas color 1 red delete size put color green") == (
+        "version 1, version 2, deleted, version 3"
+    )
+    assert world.get("color") == {
+        "key": "color",
+        "found": True,
+        "value": "green",
+        "version": 3,
+        "height": 2,
+        "sender": ALICE.public_key.hex(),
+    }
+    assert world.get("size") == {"key": "size", "found": False}
+
+
+def test_kv_batch_has_no_effect_if_one_operation_fails() -> None:
+    world = kv()
+    world.do("put size small")
+
+    assert rejects(CONFLICT, lambda: world.do("batch put color blue delete size cas color 0 red")) == (
+        "operation 3: the version is 1, not 0"
+    )
+    assert rejects(NOT_FOUND, lambda: world.do("batch put color blue delete shape")) == (
+        "operation 2: there is no such key"
+    )
+    assert world.get("color") == {"key": "color", "found": False}
+    assert world.get("size")["version"] == 1
+
+
+def test_kv_batch_is_bounded_and_holds_operations_only() -> None:
+    world, put, cas = kv(), ["put", b"key", b""], ["cas", b"key", 2**63 - 1, b""]
+    result = world.apply(cbor.encode(["batch", [put] * MAX_OPERATIONS]))
+
+    assert cbor.decode(result) == list(range(1, MAX_OPERATIONS + 1))
+    assert len(cbor.encode([2**63 - 1] * MAX_OPERATIONS)) <= MAX_RESULT_BYTES
+    assert rejects(CONFLICT, lambda: world.apply(cbor.encode(["batch", [cas] * MAX_OPERATIONS])))
+    rejects(MALFORMED, lambda: world.apply(cbor.encode(["batch", [put] * (MAX_OPERATIONS + 1)])))
+    rejects(MALFORMED, lambda: world.apply(cbor.encode(["batch", [cas] * (MAX_OPERATIONS + 1)])))
+    rejects(MALFORMED, lambda: world.apply(cbor.encode(["batch", []])))
+    rejects(MALFORMED, lambda: world.apply(cbor.encode(["batch", put])))
+    rejects(MALFORMED, lambda: world.apply(cbor.encode(["batch", [put], []])))
+    rejects(MALFORMED, lambda: world.apply(cbor.encode(["batch", [["batch", [put]]]])))
+    rejects(MALFORMED, lambda: world.apply(cbor.encode(["batch", [["get", b"key"]]])))
+
+
+@given(
+    st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1), st.binary(min_size=32, max_size=32), st.binary(max_size=70_000)
+)
+def test_kv_entry_has_one_encoding(version: int, height: int, sender: bytes, value: bytes) -> None:
+    entry = Entry(version, height, sender, value)
+
+    assert entry.encode() == cbor.encode([version, height, sender, value])
+    assert Entry.decode(entry.encode()) == entry
+
+
 def test_accounts_mint_and_transfer() -> None:
     world, alice, bob = accounts(), ALICE.public_key.hex(), BOB.public_key.hex()
 
@@ -186,7 +246,7 @@ PAYLOADS = st.binary(max_size=40) | st.recursive(
 ).map(cbor.encode)
 OPERATIONS = st.builds(
     lambda name, rest: cbor.encode([name, *rest]),
-    st.sampled_from(["put", "delete", "cas", "mint", "transfer"]),
+    st.sampled_from(["put", "delete", "cas", "batch", "mint", "transfer"]),
     st.lists(st.binary(max_size=33) | st.integers(-2, 2**64 - 1) | st.text(max_size=3), max_size=4),
 )
 
@@ -210,6 +270,8 @@ def test_hostile_payload_is_rejected_or_done_and_can_be_shown(world: Callable[[]
         (kv, "put color blue"),
         (kv, "delete color"),
         (kv, "cas color 0 blue"),
+        (kv, "batch put color blue delete put cas batch 0 blue"),
+        (kv, "batch put color blue"),
         (accounts, f"mint {BOB.public_key.hex()} 5"),
         (accounts, f"transfer {BOB.public_key.hex()} 5"),
     ],
@@ -229,6 +291,11 @@ def test_operation_is_shown_as_it_was_written(world: Callable[[], World], words:
         (kv, "cas color -1 blue"),
         (kv, "cas color 99999999999999999999 blue"),
         (kv, "put " + "k" * 257 + " v"),
+        (kv, "put color blue put size small"),
+        (kv, "batch"),
+        (kv, "batch put color blue put size"),
+        (kv, "batch batch put color blue"),
+        (kv, "batch" + 257 * " delete color"),
         (accounts, "mint alice 5"),
         (accounts, f"mint {BOB.public_key.hex()} five"),
         (accounts, f"mint {BOB.public_key.hex()} 0"),

@@ -10,7 +10,7 @@ from bftledger.apps.map_proof import EMPTY, MapProof, verify_map_proof
 from bftledger.apps.state import AuthenticatedMap
 from bftledger.base import cbor
 from bftledger.base.crypto import tagged_hash
-from bftledger.base.errors import BadProof, Malformed
+from bftledger.base.errors import BadProof, Malformed, StoreError
 
 KEYS = st.integers(0, 300).map(lambda number: b"key %d" % number)
 CHANGES = st.dictionaries(KEYS, st.none() | st.binary(max_size=3), max_size=120)
@@ -48,16 +48,55 @@ def test_root_is_a_function_of_the_entries_alone(batches: list[dict[bytes, bytes
 
 
 @given(CHANGES, CHANGES)
-def test_update_returns_what_undoes_it(first: dict[bytes, bytes | None], second: dict[bytes, bytes | None]) -> None:
+def test_what_was_before_undoes_an_update(
+    first: dict[bytes, bytes | None], second: dict[bytes, bytes | None]
+) -> None:
     tree = AuthenticatedMap()
     tree.update(first)
-    before, entries = tree.root(), dict(tree.items())
-    undo = tree.update(second)
+    root, entries = tree.root(), dict(tree.items())
+    before = {key: tree.get(key) for key in second}
+    tree.update(second)
     tree.root()
-    tree.update(undo)
+    tree.update(before)
 
-    assert tree.root() == before
+    assert tree.root() == root
     assert dict(tree.items()) == entries
+
+
+@given(st.lists(CHANGES, min_size=1, max_size=6), st.booleans())
+def test_a_map_that_keeps_little_in_memory_says_the_same(
+    batches: list[dict[bytes, bytes | None]], is_reopened: bool
+) -> None:
+    """What an update changed is stored before the next one."""
+    store: dict[bytes, bytes] = {}
+    tree, whole = AuthenticatedMap(stored=store.get, room_bytes=1_000), AuthenticatedMap()
+    for changes in batches:
+        tree.update(changes)
+        whole.update(changes)
+        store |= {key: value for key, value in changes.items() if value is not None}
+        for key in [key for key, value in changes.items() if value is None]:
+            store.pop(key, None)
+    if is_reopened:
+        tree = AuthenticatedMap(store.items(), stored=store.get, room_bytes=1_000)
+
+    assert tree.root() == whole.root()
+    assert len(tree) == len(store)
+    assert [tree.get(b"key %d" % number) for number in range(301)] == [
+        store.get(b"key %d" % number) for number in range(301)
+    ]
+
+
+def test_a_stored_row_that_the_root_does_not_commit_to_is_refused() -> None:
+    store = {b"key": b"value", b"lost": b"value"}
+    tree = AuthenticatedMap(store.items(), stored=store.get)
+    store[b"key"] = b"another value"
+    del store[b"lost"]
+    store[b"new"] = b"value"
+
+    for key in (b"key", b"lost"):
+        with pytest.raises(StoreError, match="restore the store"):
+            tree.get(key)
+    assert tree.get(b"new") is None
 
 
 def test_root_survives_growing_to_thousands_and_shrinking_to_nothing() -> None:

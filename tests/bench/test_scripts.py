@@ -1,11 +1,13 @@
-"""The benchmarks run, and their JSON object has what it must have. What so short a run measures says nothing."""
+"""The benchmarks run, and their results have what they must have. What so short a run measures says nothing."""
 
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,36 @@ import pytest
 
 BENCH = Path(__file__).parents[2] / "bench"
 BRIEFLY = ("--clients", "1", "--seconds", "0.3", "--warmup", "0.1")
+SCRIPTS = {
+    "throughput.py": (*BRIEFLY, "--batch", "1,4", "--operations", "2", "--size", "40"),
+    "latency.py": (*BRIEFLY, "--rates", "20,40", "--keys", "2"),
+    "simulator.py": ("--seeds", "2", "--repeat", "1"),
+}
+LOADS = ("throughput.py", "latency.py")
 
 
 def run(script: str, *options: str, tmpdir: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(BENCH / script), *options]
     env = None if tmpdir is None else os.environ | {"TMPDIR": str(tmpdir)}
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
+
+
+@pytest.fixture(scope="module")
+def result_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The file with the result of one short run of a script, which leaves nothing and nobody behind."""
+
+    @cache
+    def measure(script: str) -> Path:
+        directory = tmp_path_factory.mktemp("run")
+        file = tmp_path_factory.mktemp("result") / "result.json"
+        ended = run(script, *SCRIPTS[script], "--json", str(file), tmpdir=directory)
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stdout.strip()
+        assert list(directory.iterdir()) == []
+        assert not [line for line in command_lines() if str(directory) in line]
+        return file
+
+    return measure
 
 
 def command_lines() -> Iterator[str]:
@@ -28,27 +54,85 @@ def command_lines() -> Iterator[str]:
             yield path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
 
 
-@pytest.mark.parametrize("script", ["throughput.py", "latency.py"])
-def test_json_is_one_object_with_calibration_ceiling_and_rows_and_nothing_else_is_left(
-    script: str, tmp_path: Path
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_result_says_where_and_with_what_it_was_measured(script: str, result_of: Callable[[str], Path]) -> None:
+    said: dict[str, Any] = json.loads(result_of(script).read_text())
+
+    assert said["bench"] == Path(script).stem
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", said["when"])
+    assert said["commit"] is None or re.fullmatch(r"[0-9a-f]{40}\+?", said["commit"])
+    assert isinstance(said["seed"], int)
+    assert said["calibration"] == said["calibrations"]["ed25519_verifications_per_s"] > 0
+    assert said["calibrations"]["store_commits_per_s"] > 0
+    assert said["calibrations"]["zeromq_round_trip_us"] > 0
+    cores = said["machine"]["cores"]
+    assert said["ceiling_tx_per_s"] == pytest.approx(cores * said["calibration"] / 4, rel=1e-3)
+    assert {"bftledger", "python", "sqlite", "libzmq", "PyNaCl"} <= set(said["versions"])
+    assert said["config"]
+
+
+@pytest.mark.parametrize("script", LOADS)
+def test_rows_have_throughput_and_latencies(script: str, result_of: Callable[[str], Path]) -> None:
+    rows = json.loads(result_of(script).read_text())["results"]
+
+    assert rows
+    for row in rows:
+        assert row["failed"] == {}
+        assert row["tx_per_s"] > 0
+        assert 0 < row["p50_ms"] <= row["p99_ms"] <= row["max_ms"]
+        assert len(row["replicas_cpu_us_per_tx"]) == 4
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_result_is_shown_again_as_pictures_and_as_a_page_that_loads_nothing(
+    script: str, result_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    ended = run(script, *BRIEFLY, "--json", tmpdir=tmp_path)
+    png, html = tmp_path / "picture.png", tmp_path / "page.html"
+
+    ended = run(script, "--from", str(result_of(script)), "--png", str(png), "--html", str(html), "--json", "-")
 
     assert ended.returncode == 0, ended.stderr
-    said: dict[str, Any] = json.loads(ended.stdout)
-    cores = said["machine"]["cores"]
-    assert said["calibration"] > 0
-    assert said["ceiling_tx_per_s"] == pytest.approx(cores * said["calibration"] / 4, rel=1e-3)
-    (row,) = said["results"]
-    assert (row["clients"], row["size"], row["failed"]) == (1, 200, {})
-    assert row["tx_per_s"] == pytest.approx(row["samples"] / 0.3, rel=1e-2)
-    assert 0 < row["p50_ms"] <= row["p99_ms"] <= row["max_ms"]
-    assert len(row["replicas_cpu_us_per_tx"]) == 4
-    assert list(tmp_path.iterdir()) == []
-    assert not [line for line in command_lines() if str(tmp_path) in line]
+    assert json.loads(ended.stdout) == json.loads(result_of(script).read_text())
+    assert png.read_bytes().startswith(b"\x89PNG")
+    page = html.read_text()
+    assert "<svg" in page
+    assert "<table" in page
+    assert not re.search(r"https?:|//|@import|<script|<link|<img|url\((?!#)", page)
+    assert set(re.findall(r'href="(.)', page)) <= {"#"}
+    assert "var(--ink)" in page
+    assert "prefers-color-scheme: dark" in page
 
 
-@pytest.mark.parametrize("script", ["throughput.py", "latency.py", "simulator.py"])
+def test_batches_are_measured_in_groups_of_their_own(result_of: Callable[[str], Path]) -> None:
+    rows = json.loads(result_of("throughput.py").read_text())["results"]
+
+    assert [row["batch_count"] for row in rows] == [1, 4]
+    assert all(row["operations_per_s"] == pytest.approx(2 * row["tx_per_s"], abs=0.2) for row in rows)
+
+
+def test_open_loop_is_offered_what_was_said(result_of: Callable[[str], Path]) -> None:
+    rows = json.loads(result_of("latency.py").read_text())["results"]
+
+    assert [row["rate"] for row in rows][:2] == [None, 20]
+    assert rows[1]["samples"] == pytest.approx(20 * 0.3, abs=1)
+    assert set(rows[1]["percentiles_ms"]) >= {"50", "99", "99.9", "100"}
+    assert sum(rows[1]["histogram_below_ms"].values()) == rows[1]["samples"]
+
+
+def test_simulator_is_measured_with_and_without_its_oracles(result_of: Callable[[str], Path]) -> None:
+    rows = json.loads(result_of("simulator.py").read_text())["results"]
+
+    assert [row["blocks"] for row in rows[:3]] == [25, 5, 1]
+    assert all(row[name] > 0 for row in rows for name in ("run_ms", "world_ms", "events_per_s"))
+
+
+def test_profile_says_where_the_time_of_a_replica_goes() -> None:
+    ended = run("throughput.py", *BRIEFLY, "--profile", "1", "--json", "-")
+
+    assert json.loads(ended.stdout)["profile"][0]["own_us_per_tx"] > 0
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_help_explains_by_example(script: str) -> None:
     ended = run(script, "--help")
 
@@ -56,18 +140,31 @@ def test_help_explains_by_example(script: str) -> None:
     assert f"python bench/{script} --" in ended.stdout
 
 
-def test_simulator_is_measured_with_and_without_its_oracles() -> None:
-    ended = run("simulator.py", "--seeds", "2", "--repeat", "1", "--json")
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        (("--size", "3"), 1),
+        (("--operations", "257"), 1),
+        (("--batch", "1,2", "--home", "nowhere"), 1),
+        (("--from", "no-such-file.json"), 1),
+        (("--from", str(BENCH / "README.md")), 1),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line(options: tuple[str, ...], status: int) -> None:
+    ended = run("throughput.py", *options)
 
-    assert ended.returncode == 0, ended.stderr
-    rows = json.loads(ended.stdout)["results"]
-    assert [row["blocks"] for row in rows[:3]] == [25, 5, 1]
-    assert all(row[name] > 0 for row in rows for name in ("run_ms", "world_ms", "events_per_s"))
-
-
-def test_size_that_no_operation_has_is_refused_in_one_line() -> None:
-    ended = run("throughput.py", "--size", "3")
-
-    assert ended.returncode == 1
+    assert ended.returncode == status
     assert ended.stderr.startswith("bench: ")
     assert ended.stderr.count("\n") == 1
+
+
+def test_result_of_another_benchmark_is_refused_in_one_line(result_of: Callable[[str], Path]) -> None:
+    ended = run("throughput.py", "--from", str(result_of("simulator.py")))
+
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "is no result of this benchmark" in ended.stderr
+
+
+def test_command_line_that_makes_no_sense_has_status_2() -> None:
+    assert run("latency.py", "--rates", "-3").returncode == 2

@@ -30,6 +30,7 @@ COMMANDS = (
     "verify",
     "audit",
     "demo",
+    "bench",
     "evidence list",
     "evidence show",
     "evidence export",

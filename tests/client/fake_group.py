@@ -165,7 +165,7 @@ class FakeGroup:
         item = CommittedItem(
             request_id=number,
             tx_id=tx_id,
-            index=index,
+            position=index,
             result=block.results[index],
             transaction_path=block.transaction_paths[index],
             result_path=block.result_paths[index],
@@ -251,7 +251,7 @@ def nothing(_: Request) -> list[Reply]:
 
 def tampered(reply: Committed) -> Committed:
     """Another result than the one that the block holds."""
-    item = replace(reply.items[0], result=b"\x82\x00\x41X")
+    item = reply.items[0]._replace(result=b"\x82\x00\x41X")
     return replace(reply, items=(item,))
 
 

@@ -149,7 +149,7 @@ def test_liar_is_ignored_and_the_others_are_asked_at_once(group: FakeGroup, lie:
                 return [replace(reply, certificate=certify(header.height, header.hash, signers=(0, 1)))]
             case "another transaction":
                 other = group.decide(group.transaction()).transactions[0]
-                item = replace(group.committed(request.request_id, other.id).items[0], tx_id=reply.items[0].tx_id)
+                item = group.committed(request.request_id, other.id).items[0]._replace(tx_id=reply.items[0].tx_id)
                 return [replace(group.committed(request.request_id, other.id), items=(item,))]
             case _:
                 other = group.decide(group.transaction()).transactions[0]

@@ -35,7 +35,7 @@ def receipts(group: Engines, reply: Reply, *transactions: Transaction) -> list[R
             Receipt(
                 transaction=known[item.tx_id],
                 result=Result.decode(item.result),
-                index=item.index,
+                index=item.position,
                 transaction_path=item.transaction_path,
                 result_path=item.result_path,
                 header=reply.header,

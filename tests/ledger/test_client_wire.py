@@ -26,7 +26,7 @@ ITEMS = st.builds(
     m.CommittedItem,
     request_id=NUMBERS,
     tx_id=IDS,
-    index=st.integers(0, 4_095),
+    position=st.integers(0, 4_095),
     result=st.binary(max_size=40),
     transaction_path=PATHS,
     result_path=PATHS,
@@ -175,7 +175,7 @@ def test_largest_answer_to_many_requests_fits_its_frame() -> None:
     item = m.CommittedItem(
         request_id=2**63 - 1,
         tx_id=TxId(bytes(32)),
-        index=4_095,
+        position=4_095,
         result=bytes(4_112),
         transaction_path=bytes(12 * 32),
         result_path=bytes(12 * 32),

@@ -86,7 +86,8 @@ def test_consistency_paths_are_those_of_certificate_transparency(old: int, new: 
 @pytest.mark.parametrize("size", SIZES)
 def test_every_leaf_of_every_small_tree_has_its_path(size: int) -> None:
     data = leaves(size)
-    root, paths = merkle.inclusion_paths(data)
+    tree = merkle.tree(data)
+    root, paths = merkle.root_of(tree), merkle.inclusion_paths(tree)
 
     assert root == merkle.root(data) == root_by_definition(data)
     assert list(paths) == [merkle.inclusion_path(data, i) for i in range(size)]
@@ -94,10 +95,20 @@ def test_every_leaf_of_every_small_tree_has_its_path(size: int) -> None:
         merkle.verify_inclusion(root, size, index, merkle.leaf_hash(data[index]), path)
 
 
+@pytest.mark.parametrize("different", [1, 2, 7])
+@pytest.mark.parametrize("size", SIZES)
+def test_leaves_that_are_alike_make_the_same_tree(size: int, different: int) -> None:
+    data = [leaf % different * b"x" for leaf in range(size)]
+
+    assert merkle.root(data) == root_by_definition(data)
+    assert list(merkle.inclusion_paths(merkle.tree(data))) == [merkle.inclusion_path(data, i) for i in range(size)]
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_path_proves_one_place_only(size: int) -> None:
     data = leaves(size)
-    root, paths = merkle.inclusion_paths(data)
+    tree = merkle.tree(data)
+    root, paths = merkle.root_of(tree), merkle.inclusion_paths(tree)
     for index in range(-1, size + 1):
         for other, path in enumerate(paths):
             if index != other:

@@ -2,7 +2,7 @@
 
 It runs wherever an engine runs. What the honest core wants to send is decoded, shown to each behaviour in turn for each
 receiver, and what comes out of that is sent; the core never learns of it. Its store and its promises are the honest
-core's, so it could go straight again at any time; what it says beside them is not kept.
+core's, so it can go straight again at any time (`end`); what it says beside them is not kept.
 """
 
 import heapq
@@ -22,15 +22,18 @@ from bftledger.engine.engine import Engine, Round
 from bftledger.engine.opening import Ledger
 from bftledger.ledger import client_wire
 from bftledger.ledger.client_messages import Reply
-from bftledger.pbft import wire
+from bftledger.pbft import frames, wire
 from bftledger.pbft.effects import StartTimer
-from bftledger.pbft.messages import Message
+from bftledger.pbft.kinds import KINDS
+from bftledger.pbft.messages import Message, Testimony
 from bftledger.pbft.replica import Replica
 from bftledger.pbft.timers import Timer
 from bftledger.storage.store import Store
 
 MAX_HELD: Final = 20_000
 """So many frames are held back at most; the first of them leaves early when there are more."""
+
+_TESTIMONY: Final = KINDS[Testimony].number
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +76,19 @@ class Byzantine:
         *,
         signers: Mapping[ReplicaId, Signer],
         seed: int | str = 0,
+        is_lying: bool = True,
     ) -> None:
-        """`signers`: its own key, and those of its accomplices. Raises `OperatorError` for a bad argument."""
+        """`signers`: its own key, and those of its accomplices. `is_lying`: from the start, else when told (`begin`).
+
+        Raises `OperatorError` for a bad argument.
+        """
         assert engine.me in signers, "an adversary has its own key"
         self.engine = engine
         self.scene = Scene(engine=engine, signers=signers, chance=Random(f"{seed} {engine.me}"))
         self.behaviours = tuple(choice.begin(self.scene) for choice in behaviours)
         self._discretion = Discretion(self.scene)
+        self.is_lying = is_lying
+        """Else all passes as if there were no lens; what is held back still leaves in its time."""
         self.lies: Counter[str] = Counter()
         """How often each behaviour deviated, by its name; what is not sent counts, too."""
         self.last_lies: set[tuple[ReplicaId, bytes]] = set()
@@ -118,10 +127,19 @@ class Byzantine:
         """Its honest core."""
         return self.engine.replica
 
+    def begin(self) -> None:
+        """From now on it lies. Safe at any time, also in the middle of a round, from a signal handler."""
+        self._ticks = self._acts_by_itself()
+        self.is_lying = True
+
+    def end(self) -> None:
+        """From now on it is honest. As safe as `begin`."""
+        self.is_lying = False
+
     def start(self, now: Millis) -> None:
         """The first event of a run."""
         self.scene.now = now
-        self._ticks = any(_overrides(behaviour, "tick") for behaviour in self.behaviours)
+        self._ticks = self.is_lying and self._acts_by_itself()
         self.engine.start(now)
 
     def on_peer(self, replica: ReplicaId, frame: bytes, now: Millis) -> None:
@@ -154,8 +172,8 @@ class Byzantine:
         """A timer ran out: the honest core's, or one of its own."""
         self.scene.now = now
         if isinstance(timer, Tick):
-            self._ticks = True
-            for chosen in self.behaviours:
+            self._ticks = self.is_lying
+            for chosen in self.behaviours if self.is_lying else ():
                 for behaviour in (chosen, *(other for other in chosen.acting() if other is not chosen)):
                     self._add(behaviour, behaviour.tick())
         elif not isinstance(timer, Later):
@@ -185,7 +203,10 @@ class Byzantine:
     # ── the lens ──
 
     def _acting(self) -> list[Behaviour]:
-        return [behaviour for chosen in self.behaviours for behaviour in chosen.acting()]
+        return [behaviour for chosen in self.behaviours for behaviour in chosen.acting()] if self.is_lying else []
+
+    def _acts_by_itself(self) -> bool:
+        return any(_overrides(behaviour, "tick") for behaviour in self.behaviours)
 
     def _count(self, behaviours: Iterable[Behaviour]) -> None:
         for behaviour in behaviours:
@@ -197,8 +218,8 @@ class Byzantine:
         except (Malformed, BadProof, BadSignature):
             return None
 
-    def _add(self, behaviour: Behaviour, frames: Iterable[Frame]) -> None:
-        for frame in frames:
+    def _add(self, behaviour: Behaviour, said: Iterable[Frame]) -> None:
+        for frame in said:
             self._extra.append(frame)
             self._count((behaviour,))
 
@@ -209,6 +230,9 @@ class Byzantine:
         self._extra = []
         known: dict[bytes, tuple[Message, bytes] | None] = {}
         for to, frame in honest.to_peers:
+            if not (meddling or slowing or frames.number_of(frame) == _TESTIMONY):
+                finished.to_peers.append((to, frame))
+                continue
             if frame not in known:
                 known[frame] = self._discreet(frame)
             said = known[frame]

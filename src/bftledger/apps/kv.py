@@ -1,31 +1,27 @@
 """A key-value store: put, delete, compare-and-set. An entry remembers its version, its writer and its height.
 
-A payload is a CBOR array: ["put", key, value], ["delete", key], or ["cas", key, version, value], which puts only if
-the entry's version is the given one (0: there must be none). Versions count from 1; a deleted key starts again at 1.
-The result of a put or a cas is the CBOR array [new version], that of a delete is empty.
+`kv_payload` says what a payload looks like. A cas puts only if the entry's version is the given one (0: there must be
+none). Versions count from 1; a deleted key starts again at 1. The result of a put or a cas is the CBOR array [new
+version], that of a delete is empty. A batch is a list of these under one signature: each operation sees what those
+before it did, and if one fails none has an effect. Its result is the array of all new versions, 0 for a deleted key.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
-from bftledger.apps.machine import CONFLICT, MALFORMED, NOT_FOUND, Context, Rejected
+from bftledger.apps import kv_payload
+from bftledger.apps.kv_payload import Batch, Operation, to_text
+from bftledger.apps.machine import CONFLICT, NOT_FOUND, Context, Rejected
 from bftledger.apps.state import StateView
 from bftledger.base import cbor
 from bftledger.base.errors import Malformed, OperatorError
 from bftledger.base.transaction import Transaction
 
-MAX_KEY_BYTES: Final = 256
-MAX_VALUE_BYTES: Final = 128 * 1024
-
-_MAX_VERSION: Final = (1 << 63) - 1
-_MAX_ITEMS: Final = 8
-"""No payload has more; what has is not walked to its end."""
 _QUERY_USAGE: Final = "get KEY"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What the state holds under a key. `sender`: 32 bytes; `height`: of the block that wrote it."""
 
     version: int
@@ -35,7 +31,7 @@ class Entry:
 
     def encode(self) -> bytes:
         """CBOR array of the four fields."""
-        return cbor.encode_known([self.version, self.height, self.sender, self.value])
+        return _encode(*self)
 
     @staticmethod
     def decode(data: bytes) -> "Entry":
@@ -46,6 +42,18 @@ class Entry:
         raise Malformed("not an entry of the key-value store")
 
 
+def _encode(version: int, height: int, sender: bytes, value: bytes) -> bytes:
+    # By hand, for a third of the work: every operation writes an entry. b"\x58\x20" announces 32 bytes.
+    head = cbor.bytes_head(len(value))
+    return b"".join((b"\x84", _number(version), _number(height), b"\x58\x20", sender, head, value))
+
+
+@lru_cache(4_096)
+def _number(number: int) -> bytes:
+    """Its encoding: of the few small versions and the newest heights."""
+    return cbor.encode_known(number)
+
+
 class KeyValue:
     """The application `kv`. It takes no parameters."""
 
@@ -54,6 +62,7 @@ class KeyValue:
         "put KEY VALUE             write an entry",
         "delete KEY                remove an entry",
         "cas KEY VERSION VALUE     write it only if its version is VERSION (0: only if there is none)",
+        "batch OPERATION...        several of these, one after the other: all of them, or none if one fails",
         "get KEY                   read an entry",
     )
 
@@ -66,137 +75,112 @@ class KeyValue:
 
     def check(self, transaction: Transaction) -> None:
         """Raises `Rejected` for a payload that is none of the operations."""
-        _decode(transaction.payload)
+        _payload(transaction)
 
     def apply(self, transaction: Transaction, context: Context) -> bytes:
-        """Executes one operation. Raises `Rejected`."""
-        operation, key, version, value = _decode(transaction.payload)
-        state = context.state
-        stored = state.get(key)
-        present = 0 if stored is None else Entry.decode(stored).version
-        if operation == "delete":
-            if not present:
-                raise Rejected(NOT_FOUND, "there is no such key")
-            state.delete(key)
-            return b""
-        if version is not None and version != present:
-            raise Rejected(CONFLICT, f"the version is {present}, not {version}")
-        state.put(key, Entry(present + 1, context.height, context.sender, value).encode())
-        return cbor.encode_known([present + 1])
+        """Executes one operation, or all of a batch. Raises `Rejected`."""
+        said = _payload(transaction)
+        if isinstance(said, Operation):
+            return _single_result(_apply(said, context))
+        versions = []
+        for operation in said:
+            try:
+                versions.append(_apply(operation, context))
+            except Rejected as error:
+                raise Rejected(error.code, f"operation {len(versions) + 1}: {error.reason}") from None
+        return cbor.encode_known(versions)
 
     def query_key(self, args: bytes) -> bytes:
         """The key itself. Raises `Rejected`."""
-        return _check_key(args)
+        return kv_payload.check_key(args)
 
     def show_value(self, key: bytes, value: bytes | None) -> dict[str, Any]:
         """The entry's fields; `found` says whether there is one. Raises `Malformed`."""
         if value is None:
-            return {"key": _text(key), "found": False}
+            return {"key": to_text(key), "found": False}
         entry = Entry.decode(value)
         return {
-            "key": _text(key),
+            "key": to_text(key),
             "found": True,
-            "value": _text(entry.value),
+            "value": to_text(entry.value),
             "version": entry.version,
             "height": entry.height,
             "sender": entry.sender.hex(),
         }
 
     def parse(self, words: Sequence[str]) -> bytes:
-        """put KEY VALUE, delete KEY, or cas KEY VERSION VALUE. Raises `OperatorError`."""
-        match list(words):
-            case ["put", key, value]:
-                payload = cbor.encode(["put", _bytes(key), _bytes(value)])
-            case ["delete", key]:
-                payload = cbor.encode(["delete", _bytes(key)])
-            case ["cas", key, version, value] if version.isascii() and version.isdigit() and len(version) < 20:
-                payload = cbor.encode(["cas", _bytes(key), int(version), _bytes(value)])
-            case _:
-                raise OperatorError("not understood: write put KEY VALUE, delete KEY, or cas KEY VERSION VALUE")
-        try:
-            _decode(payload)
-        except Rejected as error:
-            raise OperatorError(f"{error.reason}: change it") from None
-        return payload
+        """As in `usage`. Raises `OperatorError`."""
+        return kv_payload.parse(words)
 
     def parse_query(self, words: Sequence[str]) -> bytes:
         """KEY, or get KEY. Raises `OperatorError`."""
         match list(words):
             case [key] | ["get", key]:
                 try:
-                    return _check_key(_bytes(key))
+                    return kv_payload.check_key(kv_payload.to_bytes(key))
                 except Rejected as error:
                     raise OperatorError(f"{error.reason}: change it") from None
         raise OperatorError(f"not understood: write {_QUERY_USAGE}")
 
     def show(self, payload: bytes) -> str:
         """The operation as `parse` takes it."""
-        try:
-            operation, key, version, value = _decode(payload)
-        except Rejected as error:
-            return f"({error.reason})"
-        match operation:
-            case "put":
-                return f"put {_text(key)} {_text(value)}"
-            case "cas":
-                return f"cas {_text(key)} {version} {_text(value)}"
-            case _:
-                return f"delete {_text(key)}"
+        return kv_payload.show(payload)
 
     def show_result(self, value: bytes) -> str:
-        """The version that was written, or that the key was deleted."""
+        """The versions that were written; of a deleted key, that it was."""
         if not value:
             return "deleted"
         try:
-            match cbor.decode(value):
-                case [int(version)]:
-                    return f"version {version}"
+            versions = cbor.decode(value)
         except Malformed:
-            pass
-        return value.hex()
+            return value.hex()
+        if type(versions) is not list or not versions or any(type(version) is not int for version in versions):
+            return value.hex()
+        return ", ".join([f"version {version}" if version else "deleted" for version in versions])
 
 
-def _decode(payload: bytes) -> tuple[str, bytes, int | None, bytes]:
-    """Operation, key, expected version, value."""
-    try:
-        fields = cbor.decode(payload, max_items=_MAX_ITEMS)
-    except Malformed:
-        # In words of our own: those of a library would be in the ledger, and differ from one version to the next.
-        raise Rejected(MALFORMED, "not an operation: it is not canonical CBOR of a few items") from None
-    match fields:
-        case ["put", key, value]:
-            return "put", _check_key(key), None, _check_value(value)
-        case ["delete", key]:
-            return "delete", _check_key(key), None, b""
-        case ["cas", key, version, value] if type(version) is int and 0 <= version <= _MAX_VERSION:
-            return "cas", _check_key(key), version, _check_value(value)
-    raise Rejected(MALFORMED, "not an operation: neither put, delete nor cas with their arguments")
+_KEPT: Final = "payload of kv"
+_KEPT_BYTES: Final = 4_096
 
 
-def _check_key(key: object) -> bytes:
-    if type(key) is not bytes or not 1 <= len(key) <= MAX_KEY_BYTES:
-        raise Rejected(MALFORMED, f"a key has 1 to {MAX_KEY_BYTES} bytes")
-    return key
+def _payload(transaction: Transaction) -> Operation | Batch:
+    """What its payload says. Raises `Rejected`.
+
+    A short one is read once and kept with the transaction, which is looked at when it comes in and when it is executed.
+    """
+    known: Operation | Batch | None = transaction.__dict__.get(_KEPT)
+    if known is None:
+        known = kv_payload.decode(transaction.payload)
+        if len(transaction.payload) <= _KEPT_BYTES:
+            transaction.__dict__[_KEPT] = known
+    return known
 
 
-def _check_value(value: object) -> bytes:
-    if type(value) is not bytes or len(value) > MAX_VALUE_BYTES:
-        raise Rejected(MALFORMED, f"a value has at most {MAX_VALUE_BYTES} bytes")
-    return value
+def _apply(operation: Operation, context: Context) -> int:
+    """The version that the entry has then, 0 if it is gone. Raises `Rejected`."""
+    kind, key, version, value = operation
+    state = context.state
+    stored = state.get(key)
+    present = 0 if stored is None else _version(stored)
+    if kind == "delete":
+        if not present:
+            raise Rejected(NOT_FOUND, "there is no such key")
+        state.delete(key)
+        return 0
+    if version is not None and version != present:
+        raise Rejected(CONFLICT, f"the version is {present}, not {version}")
+    state.put(key, _encode(present + 1, context.height, context.sender, value))
+    return present + 1
 
 
-def _bytes(word: str) -> bytes:
-    """The word's UTF-8; bytes of the command line that are none come back as they were."""
-    try:
-        return word.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        raise OperatorError(f"{word!a} is not text: write it in UTF-8") from None
+def _version(entry: bytes) -> int:
+    """That of an encoded entry, mostly without decoding it: a small number is its own encoding, after the head."""
+    return entry[1] if entry[1] < _LARGER_NUMBERS else Entry.decode(entry).version
 
 
-def _text(data: bytes) -> str:
-    """The UTF-8 text, or 0x and the hexadecimal digits of what is none."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        return f"0x{data.hex()}"
-    return text if text.isprintable() else f"0x{data.hex()}"
+_LARGER_NUMBERS: Final = 24
+
+
+@lru_cache(4_096)
+def _single_result(version: int) -> bytes:
+    return cbor.encode_known([version]) if version else b""

@@ -9,31 +9,30 @@ from dataclasses import dataclass
 from typing import Final
 
 from bftledger.base import cbor
-from bftledger.base.crypto import DIGEST_BYTES, tagged_hash
+from bftledger.base.crypto import DIGEST_BYTES, hasher
 from bftledger.base.errors import BadProof, Malformed
 from bftledger.base.ids import Digest
 
 EMPTY: Final = Digest(bytes(DIGEST_BYTES))
 """In place of the hash of a subtree without entries."""
 
-KEY_TAG: Final = "map/key"
-VALUE_TAG: Final = "map/value"
+key_hash: Final = hasher("map/key")
+"""Where an entry belongs."""
+
+value_hash: Final = hasher("map/value")
+"""What an entry says."""
+
+hash_of_entries: Final = hasher("map/bucket")
+"""The hash of a bucket that is not empty: of its entries' concatenation."""
+
+branch_hash: Final = hasher("map/branch")
+"""The hash of a branch: of its 16 children's hashes (512 bytes)."""
 
 _ENTRY: Final = 64
 _MAX_BUCKET_BYTES: Final = 16 * _ENTRY
 _MAX_LEVELS: Final = 64
 _SIBLINGS: Final = 15
 MAX_PROOF_BYTES: Final = 32 * 1024
-
-
-def bucket_hash(bucket: bytes) -> Digest:
-    """The hash of a bucket: of its entries' concatenation."""
-    return tagged_hash("map/bucket", bucket) if bucket else EMPTY
-
-
-def branch_hash(children: bytes | bytearray) -> Digest:
-    """The hash of a branch: of its 16 children's hashes (512 bytes)."""
-    return tagged_hash("map/branch", bytes(children))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +64,11 @@ def verify_map_proof(root: bytes, key: bytes, value: bytes | None, proof: MapPro
 
     Raises `BadProof` in every other case.
     """
-    digest = tagged_hash(KEY_TAG, key)
-    expected = None if value is None else tagged_hash(VALUE_TAG, value)
+    digest = key_hash(key)
+    expected = None if value is None else value_hash(value)
     if _find(proof.bucket, digest) != expected:
         raise BadProof("the proof is about another value of this key")
-    node = bucket_hash(proof.bucket)
+    node = hash_of_entries(proof.bucket) if proof.bucket else EMPTY
     if len(proof.levels) > _MAX_LEVELS:
         raise BadProof("the proof is deeper than a hash is long")
     for depth in reversed(range(len(proof.levels))):
@@ -83,7 +82,7 @@ def verify_map_proof(root: bytes, key: bytes, value: bytes | None, proof: MapPro
         raise BadProof("the proof does not lead to the state's root")
 
 
-def _find(bucket: bytes, digest: Digest) -> bytes | None:
+def _find(bucket: bytes, digest: bytes) -> bytes | None:
     for at in range(0, len(bucket), _ENTRY):
         if bucket[at : at + DIGEST_BYTES] == digest:
             return bucket[at + DIGEST_BYTES : at + _ENTRY]

@@ -13,8 +13,9 @@ A change marks its path; `root` hashes each marked node once, so a block pays fo
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from bftledger.apps.map_proof import EMPTY, KEY_TAG, VALUE_TAG, MapProof, branch_hash, bucket_hash
-from bftledger.base.crypto import tagged_hash
+from bftledger.apps.map_proof import EMPTY, MapProof, branch_hash, hash_of_entries, key_hash, value_hash
+from bftledger.apps.rows import ROOM_BYTES, Rows, Stored
+from bftledger.base.errors import StoreError
 from bftledger.base.ids import Digest
 
 MAX_KEY_BYTES: Final = 1_024
@@ -22,6 +23,9 @@ MAX_VALUE_BYTES: Final = 1024 * 1024
 BUCKET_ENTRIES: Final = 16
 
 _ENTRY: Final = 64
+_MAX_DIGESTS: Final = 8_192
+"""Of so many keys the hashes are remembered: those that are written again and again are hashed once."""
+
 _BUCKET_BYTES: Final = BUCKET_ENTRIES * _ENTRY
 _NO_HASHES: Final = bytes(16 * 32)
 
@@ -43,45 +47,71 @@ _Node = _Branch | bytes
 
 
 class AuthenticatedMap:
-    """A map whose `root` (32 bytes) commits to every entry, and whose entries and absences have proofs."""
+    """A map whose `root` (32 bytes) commits to every entry, and whose entries and absences have proofs.
 
-    __slots__ = ("_root", "_root_hash", "_values")
+    With `stored`, not all values are kept in memory (about `room_bytes`, twice): they are read back from there, and
+    checked against the root. What an `update` changed must be stored, or undone by another, before the next but one.
+    """
 
-    def __init__(self, entries: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        self._values: dict[bytes, bytes] = {}
+    __slots__ = ("_digests", "_root", "_root_hash", "_rows")
+
+    def __init__(
+        self,
+        entries: Iterable[tuple[bytes, bytes]] = (),
+        *,
+        stored: Stored | None = None,
+        room_bytes: int = ROOM_BYTES,
+    ) -> None:
+        self._rows = Rows(stored, room_bytes)
+        self._digests: dict[bytes, bytes] = {}
         self._root: _Node = b""
-        self._root_hash: Digest | None = EMPTY
+        self._root_hash: Digest | None = None
         for key, value in entries:
-            self._set(key, value)
+            if stored is None:
+                self._rows.put(key, value)
+            self._root = _with(self._root, key_hash(key), value_hash(value))
 
     def __len__(self) -> int:
-        return len(self._values)
+        return self._root.size if isinstance(self._root, _Branch) else len(self._root) // _ENTRY
 
     def get(self, key: bytes) -> bytes | None:
-        """The value under `key`, or None."""
-        return self._values.get(key)
+        """The value under `key`, or None. Raises `StoreError` if what is stored is not what the root commits to."""
+        value = self._rows.get(key)
+        if value is not None or self._rows.are_all_here:
+            return value
+        expected = _find(self._root, self._digest(key))
+        if expected is None:
+            return None
+        value = self._rows.read(key)
+        if value is None or value_hash(value) != expected:
+            raise StoreError(f"the state's row {key.hex()} is not what was stored; restore the store")
+        self._rows.put(key, value)
+        return value
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """All entries, in no particular order."""
-        return iter(self._values.items())
+        """All entries, in no particular order. Only of a map that keeps them all in memory."""
+        return iter(self._rows.items())
 
-    def update(self, changes: Mapping[bytes, bytes | None]) -> dict[bytes, bytes | None]:
-        """Makes the changes (None deletes) and returns those that undo them."""
-        undo = {key: self._values.get(key) for key in changes}
+    def update(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """Makes the changes; None deletes."""
+        self._rows.update(changes)
+        root = self._root
         for key, value in changes.items():
-            self._set(key, value)
-        return undo
+            digest = self._digests.get(key) or self._digest(key)
+            root = _without(root, digest) if value is None else _with(root, digest, value_hash(value))
+        self._root = root
+        self._root_hash = None
 
     def root(self) -> Digest:
         """32 bytes that commit to all entries. Hashes what has changed since it was last asked for."""
         if self._root_hash is None:
-            self._root_hash = _rehash(self._root)
+            self._root_hash = Digest(_rehash(self._root))
         return self._root_hash
 
     def prove(self, key: bytes) -> MapProof:
         """Proof, under `root()`, of the value under `key` or of its absence; see `map_proof.verify_map_proof`."""
         self.root()
-        digest = tagged_hash(KEY_TAG, key)
+        digest = key_hash(key)
         levels: list[bytes] = []
         node = self._root
         depth = 0
@@ -92,19 +122,13 @@ class AuthenticatedMap:
             depth += 1
         return MapProof(levels=tuple(levels), bucket=node)
 
-    def _set(self, key: bytes, value: bytes | None) -> None:
-        present = self._values.get(key)
-        if present == value:
-            return
-        digest = tagged_hash(KEY_TAG, key)
-        if value is None:
-            del self._values[key]
-            self._root = _without(self._root, digest)
-        else:
-            self._values[key] = value
-            entry = digest + tagged_hash(VALUE_TAG, value)
-            self._root = _with(self._root, entry, is_new=present is None)
-        self._root_hash = None
+    def _digest(self, key: bytes) -> bytes:
+        digest = self._digests.get(key)
+        if digest is None:
+            if len(self._digests) >= _MAX_DIGESTS:
+                self._digests.clear()
+            digest = self._digests[key] = key_hash(key)
+        return digest
 
 
 def _nibble(digest: bytes, depth: int) -> int:
@@ -112,28 +136,47 @@ def _nibble(digest: bytes, depth: int) -> int:
     return byte & 15 if depth & 1 else byte >> 4
 
 
-def _with(root: _Node, entry: bytes, *, is_new: bool) -> _Node:
-    """The trie `root` after `entry` has been put in, or has taken the place of the one with the same key."""
-    parent: _Branch | None = None
-    node, depth, child = root, 0, 0
+def _find(node: _Node, digest: bytes) -> bytes | None:
+    """The hash of the value of this key, if there is an entry."""
+    depth = 0
     while isinstance(node, _Branch):
-        node.size += is_new
-        byte = entry[depth >> 1]
+        node = node.children[_nibble(digest, depth)]
+        depth += 1
+    at = _place(node, digest)
+    return node[at + 32 : at + _ENTRY] if node[at : at + 32] == digest else None
+
+
+def _with(root: _Node, digest: bytes, value: bytes) -> _Node:
+    """The trie `root` after the entry of this key has got this value's hash, whether or not it was there before."""
+    path: list[_Branch] = []
+    node, child, depth = root, 0, 0
+    while isinstance(node, _Branch):
+        byte = digest[depth >> 1]
         child = byte & 15 if depth & 1 else byte >> 4
         node.stale |= 1 << child
-        parent, node = node, node.children[child]
+        path.append(node)
+        node = node.children[child]
         depth += 1
-    at = _place(node, entry)
-    bucket = node[:at] + entry + node[at if is_new else at + _ENTRY :]
-    replacement = bucket if len(bucket) <= _BUCKET_BYTES else _split(bucket, depth)
-    if parent is None:
+    at = node.find(digest)
+    if at >= 0 and not at % _ENTRY:
+        replacement: _Node = b"".join((node[: at + 32], value, node[at + _ENTRY :]))
+    else:
+        at = _place(node, digest)
+        is_new = node[at : at + 32] != digest
+        bucket = b"".join((node[:at], digest, value, node[at if is_new else at + _ENTRY :]))
+        for branch in path:
+            branch.size += is_new
+        replacement = bucket if len(bucket) <= _BUCKET_BYTES else _split(bucket, depth)
+    if not path:
         return replacement
-    parent.children[child] = replacement
+    path[-1].children[child] = replacement
     return root
 
 
 def _without(root: _Node, digest: bytes) -> _Node:
-    """The trie `root` after the entry of this key, which is in it, has been taken out."""
+    """The trie `root` after the entry of this key, if there is one, has been taken out."""
+    if _find(root, digest) is None:
+        return root
     parent: _Branch | None = None
     node, depth, child = root, 0, 0
     while isinstance(node, _Branch) and node.size > BUCKET_ENTRIES + 1:
@@ -152,8 +195,7 @@ def _without(root: _Node, digest: bytes) -> _Node:
 
 
 def _place(bucket: bytes, digest: bytes) -> int:
-    """Where in `bucket` the entry that starts with `digest`'s 32 bytes is, or belongs."""
-    digest = digest[:32]
+    """Where in `bucket` the entry of this key is, or belongs."""
     for at in range(0, len(bucket), _ENTRY):
         if bucket[at : at + 32] >= digest:
             return at
@@ -183,17 +225,21 @@ def _buckets(node: _Node) -> Iterator[bytes]:
             yield from _buckets(child)
 
 
-def _rehash(node: _Node) -> Digest:
+def _rehash(node: _Node) -> bytes:
     if isinstance(node, bytes):
-        return bucket_hash(node)
-    stale = node.stale
-    hashes = node.hashes
-    children = node.children
+        return hash_of_entries(node) if node else EMPTY
+    stale, hashes, children = node.stale, node.hashes, node.children
     while stale:
-        child = (stale & -stale).bit_length() - 1
-        stale &= stale - 1
+        lowest = stale & -stale
+        stale ^= lowest
+        child = lowest.bit_length() - 1
         below = children[child]
-        hashes[32 * child : 32 * child + 32] = bucket_hash(below) if type(below) is bytes else _rehash(below)
+        if not below:
+            hashes[32 * child : 32 * child + 32] = EMPTY
+        elif isinstance(below, bytes):
+            hashes[32 * child : 32 * child + 32] = hash_of_entries(below)
+        else:
+            hashes[32 * child : 32 * child + 32] = _rehash(below)
     node.stale = 0
     return branch_hash(hashes)
 
@@ -204,11 +250,14 @@ class StateView:
     Each transaction ends with `commit` or `discard`. `changes` is what the block changes in all.
     """
 
-    __slots__ = ("_block", "_state", "_transaction")
+    __slots__ = ("_before", "_block", "_state", "_transaction")
 
     def __init__(self, state: AuthenticatedMap) -> None:
         self._state = state
+        self._before: dict[bytes, bytes | None] = {}
+        """What the state said, so that it is asked once."""
         self._block: dict[bytes, bytes | None] = {}
+        """The same, and then what transactions made of it."""
         self._transaction: dict[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
@@ -217,7 +266,8 @@ class StateView:
             return self._transaction[key]
         if key in self._block:
             return self._block[key]
-        return self._state.get(key)
+        value = self._before[key] = self._block[key] = self._state.get(key)
+        return value
 
     def put(self, key: bytes, value: bytes) -> None:
         """Writes an entry. Raises ValueError for a key of no or more than 1024 bytes, or a value above 1 MiB."""
@@ -243,4 +293,14 @@ class StateView:
     @property
     def changes(self) -> dict[bytes, bytes | None]:
         """Every row that differs from the state before the block, with its new value; None is a deletion."""
-        return {key: value for key, value in self._block.items() if self._state.get(key) != value}
+        return {key: value for key, value in self._block.items() if value != self._value_before(key)}
+
+    @property
+    def before(self) -> dict[bytes, bytes | None]:
+        """What undoes the `changes`, which must have been asked for: what all rows were that were looked at."""
+        return self._before
+
+    def _value_before(self, key: bytes) -> bytes | None:
+        if key not in self._before:
+            self._before[key] = self._state.get(key)
+        return self._before[key]

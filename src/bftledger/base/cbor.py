@@ -22,7 +22,7 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 """No encoded value is longer, whatever the caller allows."""
 
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
-# Most items are small numbers and byte strings shorter than 256: an array looks at them itself, which is what makes
+# Most items are small numbers and byte strings shorter than 65536: an array looks at them itself, which is what makes
 # the walk fast. The numbers are initial bytes (RFC 8949 §3).
 _SHORT_NUMBER_ENDS: Final = 0x18
 _SHORT_ARRAY_STARTS: Final = 0x80
@@ -30,6 +30,7 @@ _SHORT_ARRAY_ENDS: Final = 0x98
 _SHORT_STRING_STARTS: Final = 0x40
 _SHORT_STRING_ENDS: Final = 0x58
 _STRING_OF_ONE_BYTE_LENGTH: Final = 0x58
+_STRING_OF_TWO_BYTE_LENGTH: Final = 0x59
 _FIRST_VALUE_OF_WIDTH: Final = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}
 
 
@@ -53,6 +54,17 @@ def encode_known(value: Any) -> bytes:
         return cbor2.dumps(value, canonical=True)
     except (cbor2.CBOREncodeError, ValueError, TypeError, RecursionError) as error:
         raise Malformed(f"cannot be encoded: {error}") from None
+
+
+def bytes_head(length: int) -> bytes:
+    """What stands before the bytes of a byte string that has so many, less than 2^32."""
+    if length < 24:
+        return bytes((_BYTES << 5 | length,))
+    if length < 1 << 8:
+        return bytes((_BYTES << 5 | 24, length))
+    if length < 1 << 16:
+        return b"\x59" + length.to_bytes(2, "big")
+    return b"\x5a" + length.to_bytes(4, "big")
 
 
 def decode(data: bytes, max_bytes: int = MAX_BYTES, *, max_items: int = MAX_ITEMS) -> Any:
@@ -168,6 +180,8 @@ def _check_item(data: bytes | memoryview, at: int, depth: int, budget: list[int]
                 end += 1 + (head & 31)
             elif head == _STRING_OF_ONE_BYTE_LENGTH and data[end + 1] >= 24:
                 end += 2 + data[end + 1]
+            elif head == _STRING_OF_TWO_BYTE_LENGTH and data[end + 1]:
+                end += 3 + (data[end + 1] << 8 | data[end + 2])
             else:
                 end = _check_item(data, end, depth - 1, budget)
     elif major == _MAP:

@@ -6,11 +6,12 @@ all replicas use the same library, because a signature that only some accept wou
 """
 
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from typing import Final, Protocol
 
 from nacl import bindings
-from nacl.exceptions import CryptoError
+from nacl._sodium import ffi, lib  # type: ignore[import-not-found]
 
 from bftledger.base.errors import BadSignature
 from bftledger.base.ids import Digest, PublicKey, Signature
@@ -32,7 +33,19 @@ def tagged_hash(tag: str, *parts: bytes | memoryview) -> Digest:
     state = _tag_state(tag).copy()
     for part in parts:
         state.update(part)
-    return Digest(state.digest())
+    return state.digest()  # type: ignore[return-value]  # Digest(…) would be a call, half as long as all of this
+
+
+def hasher(tag: str) -> Callable[[bytes | bytearray], bytes]:
+    """`tagged_hash` for one tag and one part, for who hashes much: the same 32 bytes for half of the work."""
+    copy = _tag_state(tag).copy
+
+    def tagged(data: bytes | bytearray) -> bytes:
+        state = copy()
+        state.update(data)
+        return state.digest()
+
+    return tagged
 
 
 @cache
@@ -86,7 +99,7 @@ class Ed25519Verifier:
     def verify(self, public_key: bytes, message: bytes, signature: bytes) -> None:
         if len(signature) != SIGNATURE_BYTES or len(public_key) != PUBLIC_KEY_BYTES:
             raise BadSignature("a key or signature of the wrong length")
-        try:
-            bindings.crypto_sign_open(signature + message, public_key)
-        except (CryptoError, ValueError, TypeError):
-            raise BadSignature("the signature does not match") from None
+        signed = signature + message
+        # What `bindings.crypto_sign_open` calls, without the copy of the message that it would return.
+        if lib.crypto_sign_open(ffi.NULL, ffi.NULL, signed, len(signed), public_key) != 0:
+            raise BadSignature("the signature does not match")

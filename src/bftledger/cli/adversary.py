@@ -4,7 +4,11 @@ An entry point of its own, so that nothing of it is at hand where `bftledger` ru
 the keys of the replica it takes the place of, and holds no others: what it cannot sign it cannot say.
 """
 
+import contextlib
+import os
+import signal
 import sys
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -90,6 +94,7 @@ def show(
     epilog=examples(
         f"{NAME} --home G replica --id 0 --behaviour equivocate",
         f"{NAME} --home G replica --id 0 -b double-vote --accomplice 1",
+        f"{NAME} --home G replica --id 0 -b slow --on-signal",
     ),
     short_help="Runs one replica of a group as a traitor.",
 )
@@ -109,6 +114,9 @@ def replica(
         list[int] | None,
         typer.Option("--accomplice", metavar="J", help="Another traitor, whose key it holds, too.", show_default=False),
     ] = None,
+    on_signal: Annotated[
+        bool, typer.Option("--on-signal", help="Honest until SIGUSR1, and again from SIGUSR2 on; as often as you like.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="What it does by chance follows from this.")] = 0,
     exit_with_parent: Annotated[
         bool, typer.Option("--exit-with-parent", help="Stop when standard input ends, as when its writer dies.")
@@ -134,10 +142,12 @@ def replica(
     def wrap(engine: Engine) -> Byzantine:
         signers = {i: opened.secrets(i).signer for i in (me, *together)}
         try:
-            traitor.append(Byzantine(engine, choices, signers=signers, seed=seed))
+            traitor.append(Byzantine(engine, choices, signers=signers, seed=seed, is_lying=not on_signal))
         except OperatorError as error:  # what follows a colon means something to a replica that runs, or nothing
             raise output.Misused(f"--behaviour {error}") from None
         output.note(_warning(me, choices, together))
+        if on_signal:
+            _obey_signals(traitor[0])
         return traitor[0]
 
     try:
@@ -159,6 +169,25 @@ def _parsed(text: str) -> Choice:
 def _warning(me: ReplicaId, choices: list[Choice], together: list[ReplicaId]) -> str:
     company = f", with the keys of {', '.join(f'replica {i}' for i in together)}" if together else ""
     return f"replica {me} is a TRAITOR: {', '.join(str(choice) for choice in choices)}{company}"
+
+
+def _obey_signals(lens: Byzantine) -> None:
+    def begin(_: int, __: FrameType | None) -> None:
+        lens.begin()
+        _say_at_once(f"replica {lens.me} lies from now on")
+
+    def end(_: int, __: FrameType | None) -> None:
+        lens.end()
+        _say_at_once(f"replica {lens.me} is honest from now on")
+
+    signal.signal(signal.SIGUSR1, begin)
+    signal.signal(signal.SIGUSR2, end)
+
+
+def _say_at_once(text: str) -> None:
+    """A line on standard error, past its buffer: a signal may come while somebody is writing into that."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{text}\n".encode())
 
 
 def _deeds(lens: Byzantine) -> str:

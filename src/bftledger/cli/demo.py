@@ -18,7 +18,7 @@ from bftledger.base.ids import ReplicaId, View
 from bftledger.cli import output
 from bftledger.cli.audit import audit_stores, stores_of
 from bftledger.cli.demo_progress import Story
-from bftledger.cli.options import JsonOption, examples
+from bftledger.cli.options import JsonOption, examples, home_before_command
 from bftledger.cli.output import NotDone
 from bftledger.cli.status import GroupStatus
 from bftledger.cli.up import POLL_S, until_signal, wait_until_ready
@@ -78,7 +78,7 @@ def demo(
     catches up. Then all four ledgers are audited and compared, a receipt is verified offline, and so is every copy of
     it with one byte changed, which must be refused. Fails unless all of it holds.
     """
-    named = home or _home_before_command(context)
+    named = home or home_before_command(context)
     if named is not None and present(named) and any(named.iterdir()):
         raise OperatorError(f"{named} is not empty: name a new directory for the demo, or none")
     with ExitStack() as cleanup:
@@ -256,13 +256,3 @@ def _figures(summary: dict[str, Any]) -> dict[str, object]:
         "view": f"{summary['view']}, after {output.plural(summary['view'], 'view change')}",
         "took": f"{summary['total_seconds']} s in all",
     }
-
-
-def _home_before_command(context: typer.Context) -> Path | None:
-    """`--home` written before `demo`. The environment's does not count: the demo wants a home of its own."""
-    parent = context.parent
-    source = parent.get_parameter_source("home") if parent is not None else None
-    if source is None or source.name != "COMMANDLINE":
-        return None
-    named: Path = context.meta["home"]
-    return named

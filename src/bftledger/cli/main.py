@@ -17,7 +17,22 @@ from typer.exceptions import TyperException
 
 from bftledger import __version__
 from bftledger.base.errors import BftLedgerError
-from bftledger.cli import audit, demo, evidence, init, keys, output, reads, receipts, replicas, sim, status, submit, up
+from bftledger.cli import (
+    audit,
+    bench,
+    demo,
+    evidence,
+    init,
+    keys,
+    output,
+    reads,
+    receipts,
+    replicas,
+    sim,
+    status,
+    submit,
+    up,
+)
 from bftledger.cli.options import NO_HOME, GlobalHomeOption, JsonOption, examples
 
 DEBUG_VARIABLE: Final = "BFTLEDGER_DEBUG"
@@ -71,7 +86,7 @@ def _bftledger(
         raise typer.Exit(USAGE)
 
 
-for _module in (init, up, replicas, status, submit, reads, receipts, audit, demo, sim):
+for _module in (init, up, replicas, status, submit, reads, receipts, audit, demo, bench, sim):
     _module.register(app)
 app.add_typer(keys.app, name="key")
 app.add_typer(evidence.app, name="evidence", short_help="Proof that a replica is faulty, and how to check it.")

@@ -25,6 +25,16 @@ def _home(context: typer.Context, value: Path | None) -> Path:
     return home
 
 
+def home_before_command(context: typer.Context) -> Path | None:
+    """`--home` written before the command, for one that wants a home of its own: the environment's does not count."""
+    parent = context.parent
+    source = parent.get_parameter_source("home") if parent is not None else None
+    if source is None or source.name != "COMMANDLINE":
+        return None
+    named: Path = context.meta["home"]
+    return named
+
+
 def _json(context: typer.Context, value: bool) -> bool:
     context.meta["json"] = value or context.meta.get("json", False)
     return bool(context.meta["json"])

@@ -64,7 +64,7 @@ def submit(
     """Signs a transaction, submits it and waits until a quorum of replicas has signed its block.
 
     Fails if it was rejected, and with status 3 if its fate is not known yet: then ask with bftledger tx ID.
-    The application kv takes: put KEY VALUE, delete KEY, cas KEY VERSION VALUE.
+    The application kv takes: put KEY VALUE, delete KEY, cas KEY VERSION VALUE, or batch and several of these.
     The application accounts takes: mint ACCOUNT AMOUNT, transfer ACCOUNT AMOUNT.
     """
     from bftledger.client import AsyncClient  # noqa: PLC0415

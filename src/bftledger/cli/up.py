@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from bftledger.base.errors import OperatorError
 from bftledger.base.ids import ReplicaId
 from bftledger.cli import output
 from bftledger.cli.init import announce
@@ -22,6 +21,7 @@ from bftledger.home.home import Home
 from bftledger.home.home import init as init_home
 from bftledger.home.template import Template
 from bftledger.ledger.outcome import NoAnswer
+from bftledger.node import readiness
 from bftledger.node.supervisor import Supervisor, stop_running
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-READY_S: Final = 30.0
 POLL_S: Final = 0.05
 WATCH_S: Final = 0.5
 _HEADERS: Final = 256
@@ -83,23 +82,9 @@ def down(home: HomeOption = NO_HOME, json: JsonOption = False) -> None:
 
 
 async def wait_until_ready(client: "AsyncClient", supervisor: Supervisor) -> GroupStatus:
-    """Returns when every replica of the supervisor answers and is in a view.
-
-    Raises `OperatorError`: with a replica's last words if one has ended, or that some do not get ready in 30 s.
-    """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + READY_S
-    while True:
-        supervisor.check_started()
-        found = GroupStatus(await client.status(), supervisor.running, client.genesis.group.quorum)
-        late = [i for i in supervisor.replicas if (reply := found.said[i]) is None or not reply.active]
-        if not late:
-            supervisor.check_started()
-            return found
-        if loop.time() > deadline:
-            logs = output.pretty(supervisor.home.log_path(late[0]))
-            raise OperatorError(f"replica {late[0]} is not ready after {READY_S:.0f} s: see {logs}")
-        await asyncio.sleep(POLL_S)
+    """As `readiness.wait_until_ready`, and what there is to show of the group then."""
+    said = await readiness.wait_until_ready(client.status, supervisor)
+    return GroupStatus(said, supervisor.running, client.genesis.group.quorum)
 
 
 async def until_signal(work: Coroutine[Any, Any, None]) -> bool:

@@ -141,18 +141,14 @@ class Archive:
 
 def committed(block: Block, certificate: CheckpointCertificate, places: list[tuple[int, TxId, int]]) -> Committed:
     """One answer for many requests, given as (request id, transaction id, place in the block)."""
+    results, transaction_paths, result_paths = block.results, block.transaction_paths, block.result_paths
     return Committed(
         header=block.header,
         certificate=certificate,
         items=tuple(
-            CommittedItem(
-                request_id=request_id,
-                tx_id=tx_id,
-                index=index,
-                result=block.results[index],
-                transaction_path=block.transaction_paths[index],
-                result_path=block.result_paths[index],
-            )
-            for request_id, tx_id, index in places
+            [
+                CommittedItem(request_id, tx_id, at, results[at], transaction_paths[at], result_paths[at])
+                for request_id, tx_id, at in places
+            ]
         ),
     )

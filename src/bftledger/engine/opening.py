@@ -80,7 +80,7 @@ def open_ledger(genesis: Genesis, machine: StateMachine, store: Store) -> Ledger
 
     Raises `StoreError` if its newest block, state and history do not fit each other: then the replica must not vote.
     """
-    state, history = AuthenticatedMap(), History.empty()
+    state, history = AuthenticatedMap(stored=store.state_row), History.empty()
     made = execute_genesis(genesis, machine, state, history)
     height = store.height()
     tip = made.block.header
@@ -93,7 +93,7 @@ def open_ledger(genesis: Genesis, machine: StateMachine, store: Store) -> Ledger
             raise StoreError(f"{store.name}: blocks, height {height}: {error}; restore the store") from None
         if tip.hash != store.block_hash(height):
             raise StoreError(f"{store.name}: blocks, height {height}: has another hash than stored; restore the store")
-        state = AuthenticatedMap(store.state_rows())
+        state = AuthenticatedMap(store.state_rows(), stored=store.state_row)
         history = recall_history(store, tip)
     try:
         executor = Executor(genesis, machine, state, store.contains, history, tip)

@@ -133,10 +133,14 @@ class Submissions:
     def on_executed(self, executed: Executed, unsettled: Collection[TxId]) -> Iterable[Answer]:
         """A block was executed: from here on its transactions wait for a certificate, `unsettled` ones for a block."""
         block = executed.block
-        for index, transaction in enumerate(executed.transactions):
-            for waiter in self._waiters.pop(transaction.id, ()):
-                self._decided[block.height][waiter.route, transaction.id] = (waiter, index)
-                self._blocks[block.height] = block
+        decided = {
+            (waiter.route, transaction.id): (waiter, index)
+            for index, transaction in enumerate(executed.transactions)
+            for waiter in self._waiters.pop(transaction.id, ())
+        }
+        if decided:
+            self._decided[block.height].update(decided)
+            self._blocks[block.height] = block
         answers: list[Answer] = []
         for tx_id, reason in executed.dropped.items():
             for waiter in () if tx_id in unsettled else self._release(tx_id):
@@ -194,17 +198,18 @@ class Submissions:
 
     def _wait(self, waiter: Waiter, tx_id: TxId) -> list[Answer]:
         """Adds a waiter; returns BUSY if there is no room for one more."""
-        waiters = self._waiters.setdefault(tx_id, [])
+        waiters = self._waiters.get(tx_id, [])
         for i, other in enumerate(waiters):
             if other.route == waiter.route:  # who asks again wants one answer, to the newer request
                 waiters[i] = waiter
                 return []
         if self._waiting >= MAX_WAITING or len(waiters) >= WAITERS_PER_TRANSACTION:
-            if not waiters:
-                del self._waiters[tx_id]
             self.refused["busy"] += 1
             return _busy(waiter)
-        waiters.append(waiter)
+        if waiters:
+            waiters.append(waiter)
+        else:
+            self._waiters[tx_id] = [waiter]
         self._waiting += 1
         return []
 

@@ -113,14 +113,24 @@ class Block:
         return cbor.encode_known([self.header.encoded, self.transactions, self.results])
 
     @cached_property
+    def transactions_tree(self) -> merkle.Tree:
+        """That of `header.transactions_root`."""
+        return merkle.tree(self.transactions)
+
+    @cached_property
+    def results_tree(self) -> merkle.Tree:
+        """That of `header.results_root`."""
+        return merkle.tree(self.results)
+
+    @cached_property
     def transaction_paths(self) -> tuple[bytes, ...]:
         """The inclusion path of each transaction under `header.transactions_root`."""
-        return merkle.inclusion_paths(self.transactions)[1]
+        return merkle.inclusion_paths(self.transactions_tree)
 
     @cached_property
     def result_paths(self) -> tuple[bytes, ...]:
         """The inclusion path of each result under `header.results_root`."""
-        return merkle.inclusion_paths(self.results)[1]
+        return merkle.inclusion_paths(self.results_tree)
 
     @classmethod
     def decode(cls, data: bytes) -> "Block":

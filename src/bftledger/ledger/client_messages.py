@@ -7,6 +7,7 @@ Nothing here is signed: what a replica claims is proven by what the reply holds 
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from bftledger.apps.map_proof import MapProof
 from bftledger.base.ids import Millis, ReplicaId, Seq, TxId, View
@@ -100,13 +101,12 @@ class AskStatus:
 # ── replies ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommittedItem:
+class CommittedItem(NamedTuple):
     """One transaction of a block: place, encoded result, and the paths of both; with the frame's rest, a receipt."""
 
     request_id: int
     tx_id: TxId
-    index: int
+    position: int
     result: bytes
     transaction_path: bytes
     result_path: bytes

@@ -126,7 +126,8 @@ def _many(item: _Field, most: int) -> _Field:
             raise Malformed(f"not an array of at most {most}")
         return tuple([item.unpack(element) for element in value])
 
-    return _Field(lambda values: [item.pack(value) for value in values], unpack)
+    pack = _same if item.pack is _same else lambda values: [item.pack(value) for value in values]
+    return _Field(pack, unpack)
 
 
 def _struct(cls: type, **fields: _Field) -> _Field:
@@ -164,14 +165,17 @@ _HEADER = _embedded(MAX_HEADER_BYTES, lambda header: header.encoded, Header.deco
 _CERTIFICATE = _embedded(MAX_CERTIFICATE_BYTES, wire.encode, decode_certificate)
 _MAP_PROOF = _embedded(MAX_PROOF_BYTES, MapProof.encode, MapProof.decode)
 _READ_PROOF = _struct(ReadProof, map_proof=_MAP_PROOF, header=_HEADER, certificate=_CERTIFICATE)
-_ITEM = _struct(
-    CommittedItem,
-    request_id=_REQUEST_ID,
-    tx_id=_TX_ID,
-    index=_number(MAX_TRANSACTIONS - 1),
-    result=_bytes(MAX_RESULT_BYTES + 16),
-    transaction_path=_PATH,
-    result_path=_PATH,
+_ITEM = _Field(
+    _same,  # a tuple already, and there are many
+    _struct(
+        CommittedItem,
+        request_id=_REQUEST_ID,
+        tx_id=_TX_ID,
+        position=_number(MAX_TRANSACTIONS - 1),
+        result=_bytes(MAX_RESULT_BYTES + 16),
+        transaction_path=_PATH,
+        result_path=_PATH,
+    ).unpack,
 )
 
 

@@ -8,6 +8,7 @@ by the genesis, or already there. What the application rejects is in the block, 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final
 
 from bftledger.apps.machine import (
@@ -23,7 +24,7 @@ from bftledger.apps.machine import (
     StateMachine,
 )
 from bftledger.apps.state import AuthenticatedMap, StateView
-from bftledger.base.errors import BadProof, Malformed
+from bftledger.base.errors import BadProof, Malformed, StoreError
 from bftledger.base.genesis import Genesis
 from bftledger.base.ids import Millis, Seq, TxId
 from bftledger.base.transaction import Transaction
@@ -63,7 +64,7 @@ class Executed:
 
 
 Contains = Callable[[Sequence[TxId]], set[TxId]]
-"""Which of these ids are in the ledger; it must know at least all whose transactions are not yet expired."""
+"""Which of these ids are in the ledger, as a new set; it must know at least all whose transactions have not expired."""
 
 
 def execute_genesis(genesis: Genesis, machine: StateMachine, state: AuthenticatedMap, history: History) -> Executed:
@@ -138,7 +139,7 @@ class Executor:
         """An application's defect must cost whoever asked, not the replica."""
         try:
             return ask(what)
-        except Rejected:
+        except (Rejected, StoreError):
             raise
         except Exception as error:  # noqa: BLE001 - a foreign class, fed with what anybody may send
             raise Rejected(DEFECT, f"the application failed with {type(error).__name__}") from None
@@ -164,10 +165,10 @@ class Executor:
         _, dropped = self._select(transactions, block.header.time)
         for tx_id, reason in dropped.items():
             raise BadProof(f"block {height} holds transaction {tx_id.hex()}, though {reason.value}")
-        executed, undo = self._run(transactions, block.header.time)
+        executed, view = self._run(transactions, block.header.time)
         difference = _difference(block, executed.block)
         if difference:
-            self.state.update(undo)
+            self.state.update(view.before)
             raise BadProof(f"block {height} executed again has another {difference}")
         return self._advance(executed, tuple(tx.id for tx in transactions), {})
 
@@ -187,19 +188,19 @@ class Executor:
         self, transactions: Sequence[Transaction], time: Millis
     ) -> tuple[list[Transaction], dict[TxId, Dropped]]:
         """Those that may be in a block of this time, and why the others may not."""
-        known = self._contains([tx.id for tx in transactions]) if transactions else set()
+        ids = [transaction.id for transaction in transactions]
+        seen = self._contains(ids) if ids else set()
         kept: list[Transaction] = []
         dropped: dict[TxId, Dropped] = {}
-        seen: set[TxId] = set()
-        for transaction in transactions:
+        for tx_id, transaction in zip(ids, transactions, strict=True):
             refusal = self._refusal(transaction, time)
             if refusal:
-                dropped[transaction.id] = refusal[0]
-            elif transaction.id in known or transaction.id in seen:
-                dropped[transaction.id] = Dropped.DUPLICATE
+                dropped[tx_id] = refusal[0]
+            elif tx_id in seen:
+                dropped[tx_id] = Dropped.DUPLICATE
             else:
                 kept.append(transaction)
-                seen.add(transaction.id)
+                seen.add(tx_id)
         return kept, dropped
 
     def _refusal(self, transaction: Transaction, time: Millis) -> tuple[Dropped, str] | None:
@@ -216,31 +217,30 @@ class Executor:
             return Dropped.INADMISSIBLE, "its sender is not a member that the genesis lists"
         return None
 
-    def _run(self, transactions: tuple[Transaction, ...], time: Millis) -> tuple["_Run", dict[bytes, bytes | None]]:
-        """Executes these in order, changes the state, and returns the block and what undoes the changes."""
+    def _run(self, transactions: tuple[Transaction, ...], time: Millis) -> tuple["_Run", StateView]:
+        """Executes these in order, changes the state, and returns the block and the view that they had of it."""
         height = Seq(self.tip.height + 1)
         view = StateView(self.state)
         results, encoded_results = self._apply_all(transactions, height, time, view)
         encoded = tuple([tx.encoded for tx in transactions])
-        transactions_root, transaction_paths = merkle.inclusion_paths(encoded)
-        results_root, result_paths = merkle.inclusion_paths(encoded_results)
+        transactions_tree, results_tree = merkle.tree(encoded), merkle.tree(encoded_results)
         changes = view.changes
-        undo = self.state.update(changes)
+        self.state.update(changes)
         header = Header(
             genesis_hash=self.genesis.genesis_hash,
             height=height,
             previous=self.tip.hash,
             time=time,
             count=len(transactions),
-            transactions_root=transactions_root,
-            results_root=results_root,
+            transactions_root=merkle.root_of(transactions_tree),
+            results_root=merkle.root_of(results_tree),
             state_root=self.state.root(),
             history_root=self.history.root(),
             group_digest=self.genesis.group_digest,
         )
         block = Block(header=header, transactions=encoded, results=encoded_results)
-        block.__dict__.update(transaction_paths=transaction_paths, result_paths=result_paths)
-        return _Run(block, transactions, results, changes), undo
+        block.__dict__.update(transactions_tree=transactions_tree, results_tree=results_tree)
+        return _Run(block, transactions, results, changes), view
 
     def _apply_all(
         self, transactions: tuple[Transaction, ...], height: Seq, time: Millis, view: StateView
@@ -251,13 +251,12 @@ class Executor:
         encoded: list[bytes] = []
         room = MAX_RESULTS_BYTES
         for transaction in transactions:
-            result = self._apply(transaction, Context(height, time, transaction.sender, view))
-            data = result.encode()
+            result, data = self._apply(transaction, Context(height, time, transaction.sender, view))
             if len(data) > room:
                 result, data = NO_ROOM, NO_ROOM.encode()
             else:
                 room -= len(data)
-            if result.ok:
+            if result.code == OK:
                 view.commit()
             else:
                 view.discard()
@@ -265,19 +264,33 @@ class Executor:
             encoded.append(data)
         return tuple(results), tuple(encoded)
 
-    def _apply(self, transaction: Transaction, context: Context) -> Result:
-        """What the transaction comes to; what it wrote is neither kept nor forgotten yet."""
+    def _apply(self, transaction: Transaction, context: Context) -> tuple[Result, bytes]:
+        """What the transaction comes to, and its encoding; what it wrote is neither kept nor forgotten yet."""
         try:
             value = self.machine.apply(transaction, context)
             if type(value) is not bytes or len(value) > MAX_RESULT_BYTES:
                 raise ValueError("a result is not bytes, or too long")
         except Rejected as error:
-            return Result(error.code, reason=error.reason)
-        except (MemoryError, RecursionError):
+            result = Result(error.code, reason=error.reason)
+        except (MemoryError, RecursionError, StoreError):
             raise  # This replica's limits, not the transaction's meaning: another replica may well succeed.
         except Exception as error:  # noqa: BLE001 - one bad transaction must not halt every replica for good
-            return Result(DEFECT, reason=f"the application failed with {type(error).__name__}"[:MAX_REASON_LENGTH])
-        return Result(OK, value=value)
+            result = Result(DEFECT, reason=f"the application failed with {type(error).__name__}"[:MAX_REASON_LENGTH])
+        else:
+            if len(value) <= _SHORT_RESULT_BYTES:
+                return _short_success(value)
+            result = Result(OK, value=value)
+        return result, result.encode()
+
+
+_SHORT_RESULT_BYTES: Final = 64
+
+
+@lru_cache(4_096)
+def _short_success(value: bytes) -> tuple[Result, bytes]:
+    """The result and its encoding, made once: most results of an application are alike."""
+    result = Result(OK, value=value)
+    return result, result.encode()
 
 
 NO_ROOM: Final = Result(RESULT_TOO_LARGE, reason="its block's other results left no room: submit it as a new one")

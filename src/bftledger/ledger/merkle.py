@@ -31,28 +31,65 @@ def node_hash(left: bytes, right: bytes) -> Digest:
     return Digest(hashlib.sha256(b"\1" + left + right).digest())
 
 
-def root(leaves: Sequence[bytes]) -> Digest:
-    """MTH of the leaves' data (§2.1.1)."""
-    return Digest(_levels(leaves)[-1][0]) if leaves else EMPTY_ROOT
+Tree = list[list[bytes]]
+"""All nodes, level by level, from the leaves' hashes to the root; no level for a tree without leaves."""
 
 
-def inclusion_paths(leaves: Sequence[bytes]) -> tuple[Digest, tuple[bytes, ...]]:
-    """The root, and the inclusion path of every leaf, for about the work of the root alone (§2.1.3.1)."""
+def tree(leaves: Sequence[bytes]) -> Tree:
+    """The tree over the leaves' data. Splitting at the largest power of two, as the RFC does, is pairing from the left
+    and moving an odd last node up."""
     if not leaves:
-        return EMPTY_ROOT, ()
-    levels = _levels(leaves)
+        return []
+    alike = len(set(leaves)) * _FEW < len(leaves)
+    sha256 = hashlib.sha256
+    level = _hashed_once(b"\0", leaves) if alike else [sha256(b"\0" + leaf).digest() for leaf in leaves]
+    levels = [level]
+    while len(level) > 1:
+        nodes = iter(level)
+        if alike:
+            above = _hashed_once(b"\1", [left + right for left, right in zip(nodes, nodes, strict=False)])
+        else:
+            above = [sha256(b"\1" + left + right).digest() for left, right in zip(nodes, nodes, strict=False)]
+        if len(level) & 1:
+            above.append(level[-1])
+        level = above
+        levels.append(level)
+    return levels
+
+
+_FEW: Final = 3
+"""If there are so many times more leaves than different ones, it pays to look for those that are alike."""
+
+
+def _hashed_once(prefix: bytes, data: Sequence[bytes]) -> list[bytes]:
+    known = {item: hashlib.sha256(prefix + item).digest() for item in set(data)}
+    return [known[item] for item in data]
+
+
+def root_of(levels: Tree) -> Digest:
+    """MTH of the leaves' data (§2.1.1)."""
+    return Digest(levels[-1][0]) if levels else EMPTY_ROOT
+
+
+def root(leaves: Sequence[bytes]) -> Digest:
+    """The same, if nothing else of the tree is needed."""
+    return root_of(tree(leaves))
+
+
+def inclusion_paths(levels: Tree) -> tuple[bytes, ...]:
+    """The inclusion path of every leaf, for much less than the work of the tree (§2.1.3.1)."""
     # A node's path is its sibling and its parent's path; so paths are built from the root down, each once.
-    paths: list[bytes] = [b""]
+    paths: list[bytes] = [b""] if levels else []
     for level in reversed(levels[:-1]):
         last = len(level) - 1
         paths = [paths[i >> 1] if i == last and not i & 1 else level[i ^ 1] + paths[i >> 1] for i in range(len(level))]
-    return Digest(levels[-1][0]), tuple(paths)
+    return tuple(paths)
 
 
 def inclusion_path(leaves: Sequence[bytes], index: int) -> bytes:
     """The path of the leaf at `index`."""
     path = b""
-    for level in _levels(leaves)[:-1]:
+    for level in tree(leaves)[:-1]:
         if index ^ 1 < len(level):
             path += level[index ^ 1]
         index >>= 1
@@ -80,7 +117,7 @@ def verify_inclusion(tree_root: bytes, size: int, index: int, leaf: bytes, path:
 
 def consistency_path(leaves: Sequence[bytes], size: int) -> bytes:
     """Proof that the tree of the first `size` ≥ 1 leaves is the beginning of the tree of all of them (§2.1.4.1)."""
-    levels = _levels(leaves)
+    levels = tree(leaves)
     index, level = size - 1, 0
     while index & 1:
         index >>= 1
@@ -126,18 +163,3 @@ def verify_consistency(old_root: bytes, old_size: int, new_root: bytes, new_size
         last >>= 1
     if last or old != old_root or new != new_root:
         raise BadProof("the consistency proof does not lead to both roots")
-
-
-def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
-    """All nodes, level by level from the leaves' hashes to the root. Splitting at the largest power of two, as the
-    RFC does, is pairing from the left and moving an odd last node up."""
-    sha256 = hashlib.sha256
-    level: list[bytes] = [sha256(b"\0" + leaf).digest() for leaf in leaves]
-    levels = [level]
-    while len(level) > 1:
-        pairs = [sha256(b"\1" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
-        if len(level) & 1:
-            pairs.append(level[-1])
-        level = pairs
-        levels.append(level)
-    return levels

@@ -83,14 +83,14 @@ class Proofs:
         self, header: Header, certificate: CheckpointCertificate, item: CommittedItem, transaction: Transaction
     ) -> Receipt:
         """The receipt that an item of `Committed` makes; its header and certificate have passed `header`."""
-        place = (header.count, item.index)
+        place = (header.count, item.position)
         leaf = leaf_hash(transaction.encoded)
         verify_inclusion(header.transactions_root, *place, leaf, item.transaction_path)
         verify_inclusion(header.results_root, *place, leaf_hash(item.result), item.result_path)
         return Receipt(
             transaction=transaction,
             result=Result.decode(item.result),
-            index=item.index,
+            index=item.position,
             transaction_path=item.transaction_path,
             result_path=item.result_path,
             header=header,

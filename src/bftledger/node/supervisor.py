@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -51,11 +51,14 @@ class Supervisor:
         if not self._detached:
             self.stop()
 
-    def start(self, replica: ReplicaId) -> int:
-        """Starts a replica and returns its process id; it is not ready yet. Raises `OperatorError`."""
+    def start(self, replica: ReplicaId, module: Sequence[str] = ("bftledger", "replica")) -> int:
+        """Starts a replica and returns its process id; it is not ready yet. Raises `OperatorError`.
+
+        `module`: the Python module that runs it and the arguments before `--home` and `--id`, for what measures.
+        """
         self.home.make_directories(replica)
         path = self.home.log_path(replica)
-        command = [sys.executable, "-m", "bftledger", "--home", str(self.home.path), "replica", "--id", str(replica)]
+        command = [sys.executable, "-m", *module, "--home", str(self.home.path), "--id", str(replica)]
         if not self._detached:
             command.append("--exit-with-parent")
         try:
@@ -113,10 +116,21 @@ class Supervisor:
                 raise OperatorError(f"replica {replica} did not stay up: {how} (log: {self.home.log_path(replica)})")
 
     def kill(self, replica: ReplicaId) -> None:
-        """SIGKILL to a replica that this supervisor started; returns when it has ended."""
-        process = self._children[replica].process
+        """SIGKILL to a replica that this supervisor started; returns when it has ended, and forgets it."""
+        process = self._children.pop(replica).process
         process.kill()
         process.wait()
+        self._forget(process)
+
+    def stop_one(self, replica: ReplicaId, grace_s: float = GRACE_S) -> None:
+        """Takes down a replica that this supervisor started, as `stop` does, and forgets it."""
+        process = self._children.pop(replica).process
+        process.terminate()
+        try:
+            process.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         self._forget(process)
 
     def stop(self, grace_s: float = GRACE_S) -> tuple[ReplicaId, ...]:

@@ -11,7 +11,7 @@ from typing import Final, assert_never
 
 from bftledger.base.crypto import Verifier
 from bftledger.base.group import Group
-from bftledger.base.ids import Digest
+from bftledger.base.ids import Digest, Signature
 from bftledger.base.transaction import Transaction
 from bftledger.pbft import wire
 from bftledger.pbft.certificates import (
@@ -47,10 +47,12 @@ from bftledger.pbft.messages import (
 _MEMORY: Final = 32_768
 """So many transactions are remembered as checked (96 bytes each): more than are in flight and pending at full load."""
 
-
 _VOTES_MEMORY: Final = 32_768
 """So many signatures of replicas are remembered as good (128 bytes each): votes come again in certificates, and these
 in each VIEW-CHANGE and NEW-VIEW."""
+
+_SINGLE: Final = (Prepare, Commit, Checkpoint)
+"""The votes that hold nothing but their own signature: most of all messages."""
 
 
 class Authenticator:
@@ -59,8 +61,9 @@ class Authenticator:
     def __init__(self, group: Group, verifier: Verifier) -> None:
         self._group = group
         self._verifier = verifier
-        self._checked: set[bytes] = set()
-        self._checked_before: set[bytes] = set()
+        self._checked: dict[Digest, Signature] = {}
+        self._checked_before: dict[Digest, Signature] = {}
+        """Of transactions: which signature was good, by what was signed."""
         self._good: set[bytes] = set()
         self._good_before: set[bytes] = set()
 
@@ -75,6 +78,8 @@ class Authenticator:
         if not is_wanted(sealed.outline):
             return None
         self._vouch(sealed.outline, sealed.signing_digest)
+        if isinstance(sealed.outline, _SINGLE):
+            return sealed.outline
         sealed.check_proposal()
         message = sealed.unpack(self._vouch)
         for check in self._checks(message):
@@ -135,23 +140,16 @@ class Authenticator:
                 assert_never(record)
 
     def _verify_transactions(self, transactions: Sequence[Transaction]) -> None:
-        """Returns if the senders signed them; only then are they remembered. Raises `BadSignature`."""
-        for check in self._transaction_checks(transactions):
-            self._verifier.verify(*check)
+        """Returns if the senders signed them. Raises `BadSignature`. Two generations are remembered: the older is
+        forgotten when the younger is full."""
         for transaction in transactions:
-            self._remember(transaction)
-
-    def _transaction_checks(self, transactions: Sequence[Transaction]) -> Iterator[Check]:
-        for transaction in transactions:
-            key = transaction.digest + transaction.signature
-            if key not in self._checked and key not in self._checked_before:
-                yield Check(transaction.sender, transaction.digest, transaction.signature)
-
-    def _remember(self, transaction: Transaction) -> None:
-        """Two generations: the older is forgotten when the younger is full."""
-        self._checked.add(transaction.digest + transaction.signature)
-        if len(self._checked) >= _MEMORY // 2:
-            self._checked_before, self._checked = self._checked, set()
+            digest, signature = transaction.digest, transaction.signature
+            if self._checked.get(digest) == signature or self._checked_before.get(digest) == signature:
+                continue
+            self._verifier.verify(transaction.sender, digest, signature)
+            self._checked[digest] = signature
+            if len(self._checked) >= _MEMORY // 2:
+                self._checked_before, self._checked = self._checked, {}
 
 
 def _transactions(message: Message) -> Sequence[Transaction]:

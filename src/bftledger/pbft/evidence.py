@@ -5,7 +5,7 @@ what is not signed. The rule that they break is not in it: it follows from them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, cast
 
 from bftledger.base import cbor
@@ -56,7 +56,7 @@ def evidence(first: Message, second: Message) -> Evidence | None:
 
 def bare(message: Signed) -> Signed:
     """`message` without what its sender has not signed: the proposal, for which the digest stands."""
-    return replace(message, proposal=None) if isinstance(message, PrePrepare) and message.proposal else message
+    return message.bare if isinstance(message, PrePrepare) else message
 
 
 def verify_evidence(data: bytes, group: Group, verifier: Verifier) -> Evidence:

@@ -6,7 +6,7 @@ Every field bounds its own length before it looks at its elements.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bftledger.base.crypto import DIGEST_BYTES, SIGNATURE_BYTES
 from bftledger.base.errors import Malformed
@@ -22,8 +22,7 @@ Vouch = Callable[[Message, Callable[[], Digest]], None]
 """Given a message, as far as it is decoded, and what its sender has to have signed; raises if it has not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What has to be known to unpack. `vouch`: asked about each message inside another before it is unpacked itself."""
 
     genesis_hash: Digest
@@ -68,6 +67,13 @@ def array(value: Any, most: int) -> list[Any]:
         raise Malformed("an array was expected")
     if len(value) > most:
         raise Malformed(f"an array of {len(value)}, at most {most} allowed")
+    return value
+
+
+def exactly(value: Any, count: int) -> list[Any]:
+    """`value` if it is an array of so many. Raises `Malformed`."""
+    if type(value) is not list or len(value) != count:
+        raise Malformed(f"an array of {count} was expected")
     return value
 
 

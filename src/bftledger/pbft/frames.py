@@ -11,12 +11,12 @@ from operator import attrgetter
 from typing import Any, Final
 
 from bftledger.base import cbor
-from bftledger.base.crypto import tagged_hash
+from bftledger.base.crypto import SIGNATURE_BYTES, tagged_hash
 from bftledger.base.errors import BadProof, Malformed
 from bftledger.base.ids import Digest
 from bftledger.pbft import fields
 from bftledger.pbft.fields import Field, Reading, Vouch
-from bftledger.pbft.messages import CheckpointCertificate, Message, PreparedCertificate, PrePrepare, Record
+from bftledger.pbft.messages import CheckpointCertificate, Framed, Message, PreparedCertificate, PrePrepare, Record
 from bftledger.pbft.proposals import decode_proposal, proposal_digest
 
 MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
@@ -35,6 +35,9 @@ class Kind:
     name: str
     max_bytes: int
     fields: dict[str, Field]
+    short: Callable[[bytes], Any] | None = None
+    """Reads most frames of this kind at once: for what it returns None, they have to be read item by item."""
+
     max_items: int = field(init=False)
     tag: str = field(init=False)
     is_signed: bool = field(init=False)
@@ -42,6 +45,9 @@ class Kind:
 
     is_flat: bool = field(init=False)
     """Whether all fields are read at once."""
+
+    number_item: bytes = field(init=False)
+    """The number, encoded."""
 
     packers: tuple[tuple[Callable[[Any], Any], Callable[[Any], Any]], ...] = field(init=False)
     """How to get each field's value from a record, and how to pack it."""
@@ -57,13 +63,24 @@ class Kind:
         object.__setattr__(self, "max_items", 4 + sum(of.max_items for of in self.fields.values()))
         object.__setattr__(self, "tag", f"message/{self.name}")
         object.__setattr__(self, "is_signed", self.of not in (PreparedCertificate, CheckpointCertificate))
+        object.__setattr__(self, "number_item", cbor.encode(self.number))
         object.__setattr__(self, "is_flat", all(of.outline is None for of in self.fields.values()))
 
 
 def number_of(frame: bytes) -> int | None:
     """The number of its kind, if it is a frame; nothing else of it is looked at."""
-    number = frame[1:2] if frame[1:2] != b"\x18" else frame[2:3]
+    number = frame[1:2]
+    if number == b"\x18":
+        number = frame[2:3]
+    elif number > b"\x18":  # the head of something else: a negative number, for one, must not pass for its bits
+        return None
     return number[0] if number else None
+
+
+_ARRAY_OF_2, _ARRAY_OF_3, _ARRAY_OF_4 = b"\x82", b"\x83", b"\x84"
+_NULL: Final = cbor.encode(None)
+_SIGNATURE_HEAD: Final = cbor.bytes_head(SIGNATURE_BYTES)
+_SIGNATURE_ITEM_BYTES: Final = len(_SIGNATURE_HEAD) + SIGNATURE_BYTES
 
 
 # ── making one ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -71,12 +88,28 @@ def number_of(frame: bytes) -> int | None:
 
 def encode(record: Record, kind: Kind) -> bytes:
     """The frame of a message or certificate of this kind: its one encoding."""
+    if isinstance(record, Framed):
+        if not hasattr(record, "frame"):
+            _keep(_encode(record, kind), record)
+        return record.frame
+    return _encode(record, kind)
+
+
+def _encode(record: Record, kind: Kind) -> bytes:
+    packed = cbor.encode_known(_pack_fields(record, kind))
     if isinstance(record, PreparedCertificate | CheckpointCertificate):
-        return cbor.encode_known([kind.number, _pack_fields(record, kind)])
-    frame: list[Any] = [kind.number, _pack_fields(record, kind), record.signature]
-    if isinstance(record, PrePrepare):
-        frame.append(record.proposal.encoded if record.proposal else None)
-    return cbor.encode_known(frame)
+        return b"".join((_ARRAY_OF_2, kind.number_item, packed))
+    if not isinstance(record, PrePrepare):
+        return b"".join((_ARRAY_OF_3, kind.number_item, packed, _SIGNATURE_HEAD, record.signature))
+    parts = (_ARRAY_OF_4, kind.number_item, packed, _SIGNATURE_HEAD, record.signature)
+    if record.proposal is None:
+        return b"".join((*parts, _NULL))
+    proposal = record.proposal.encoded
+    return b"".join((*parts, cbor.bytes_head(len(proposal)), proposal))
+
+
+def _keep(frame: bytes, record: Framed) -> None:
+    object.__setattr__(record, "frame", frame)
 
 
 def signing_digest(message: Message, kind: Kind, genesis_hash: Digest) -> Digest:
@@ -109,13 +142,29 @@ class Sealed:
             raise Malformed("a certificate is not a message")
         self._genesis_hash = genesis_hash
         self._kind = kind
+        self._proposal: memoryview | None = None
+        self._inside: dict[str, memoryview] = {}
+        self._signed: bytes | memoryview
+        self.outline: Message
+        if kind.short is not None and (vote := kind.short(frame)) is not None:
+            self.outline, self._signed = vote, frame[1 + len(kind.number_item) : -_SIGNATURE_ITEM_BYTES]
+        else:
+            self.outline = self._read(frame)
+        if isinstance(self.outline, Framed):
+            _keep(frame, self.outline)
+
+    def _read(self, frame: bytes) -> Message:
+        kind, reading = self._kind, Reading(self._genesis_hash, believe)
         _, self._signed, signature, *rest = _parts(frame, kind, 4 if kind.of is PrePrepare else 3)
         self._proposal = rest[0] if rest and rest[0] != _NULL else None
-        self._inside: dict[str, memoryview] = {}
-        reading = Reading(genesis_hash, believe)
         values = _unpack_fields(self._signed, kind, reading, self._inside)
         values["signature"] = fields.SIGNATURE.unpack(cbor.decode_checked(signature), reading)
-        self.outline: Message = kind.of(**values)
+        return kind.of(**values)  # type: ignore[no-any-return]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the outline is the message: nothing in it has been left for later."""
+        return not self._inside and self._proposal is None
 
     @property
     def has_proposal(self) -> bool:
@@ -138,7 +187,7 @@ class Sealed:
 
         Raises `Malformed`, and what `vouch` raises.
         """
-        if not self._inside and self._proposal is None:
+        if self.is_whole:
             return self.outline
         kind, reading = self._kind, Reading(self._genesis_hash, vouch)
         values = {
@@ -152,18 +201,13 @@ class Sealed:
 def decode_certificate(frame: bytes, kind: Kind, reading: Reading) -> Any:
     """The certificate of this kind whose one encoding is `frame`. Raises `Malformed`, and what vouching raises."""
     _, raw = _parts(frame, kind, 2)
-    values = fields.array(cbor.decode_checked(raw), len(kind.fields))
-    if len(values) != len(kind.fields):
-        raise Malformed("a certificate has too many or too few fields")
-    pairs = zip(kind.fields.items(), values, strict=True)
-    return kind.of(**{name: of.unpack(value, reading) for (name, of), value in pairs})
+    return kind.of(**_unpack_flat(cbor.decode_checked(raw), kind, reading))
 
 
 def believe(_: Message, __: Callable[[], Digest]) -> None:
     """Vouches for anything: for whoever reads what he has verified before, or will afterwards."""
 
 
-_NULL: Final = memoryview(cbor.encode(None))
 
 
 def _parts(frame: bytes, kind: Kind, count: int) -> list[memoryview]:
@@ -176,20 +220,24 @@ def _parts(frame: bytes, kind: Kind, count: int) -> list[memoryview]:
 
 def _unpack_fields(raw: memoryview, kind: Kind, reading: Reading, inside: dict[str, memoryview]) -> dict[str, Any]:
     """The fields, and an outline of those that are left for later: their encodings go to `inside`."""
-    items: list[Any] = fields.array(cbor.decode_checked(raw), len(kind.fields)) if kind.is_flat else cbor.parts(raw)
+    if kind.is_flat:
+        return _unpack_flat(cbor.decode_checked(raw), kind, reading)
+    items = cbor.parts(raw)
     if len(items) != len(kind.fields):
         raise Malformed("a frame has too many or too few fields")
-    pairs = zip(kind.fields.items(), items, strict=True)
-    if kind.is_flat:
-        return {name: of.unpack(item, reading) for (name, of), item in pairs}
     values: dict[str, Any] = {}
-    for (name, of), item in pairs:
+    for (name, of), item in zip(kind.fields.items(), items, strict=True):
         if of.outline is None:
             values[name] = of.unpack(cbor.decode_checked(item), reading)
         else:
             values[name] = of.outline(item)
             inside[name] = item
     return values
+
+
+def _unpack_flat(items: Any, kind: Kind, reading: Reading) -> dict[str, Any]:
+    values = zip(kind.fields.items(), fields.exactly(items, len(kind.fields)), strict=True)
+    return {name: of.unpack(item, reading) for (name, of), item in values}
 
 
 # ── a frame within a frame ───────────────────────────────────────────────────────────────────────────────────────
@@ -201,7 +249,7 @@ def embedded(*kinds: Kind) -> Field:
 
     def pack(value: Any) -> bytes:
         kind = by_class[type(value)]
-        return encode(replace(value, proposal=None) if isinstance(value, PrePrepare) else value, kind)
+        return encode(value.bare if isinstance(value, PrePrepare) else value, kind)
 
     def unpack(value: Any, reading: Reading) -> Any:
         frame = fields.octets(value)

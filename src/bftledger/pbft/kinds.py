@@ -5,6 +5,7 @@ A kind is made of those that it holds, so each of them stands before it: nothing
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, cast
 
 from bftledger.base import cbor, transaction
@@ -48,6 +49,7 @@ from bftledger.pbft.messages import (
 )
 from bftledger.pbft.proposals import MAX_PROPOSAL_BYTES, decode_proposal, proposal_digest
 from bftledger.pbft.settings import MAX_BATCH_COUNT, MAX_WINDOW
+from bftledger.pbft.short import read_checkpoint, read_vote
 
 MAX_BLOCKS: Final = 256
 MAX_HEADERS: Final = 8_192
@@ -69,10 +71,17 @@ _BATCH_FRAME_BYTES: Final = _SMALL + MAX_PROPOSAL_BYTES
 _VOTE: Final = {"view": NUMBER, "seq": NUMBER, "digest": DIGEST, "replica": REPLICA}
 
 _PRE_PREPARE: Final = Kind(PrePrepare, 1, "PRE-PREPARE", _BATCH_FRAME_BYTES, _VOTE)
-_PREPARE: Final = Kind(Prepare, 2, "PREPARE", _SMALL, _VOTE)
-_COMMIT: Final = Kind(Commit, 3, "COMMIT", _SMALL, _VOTE)
+_PREPARE: Final = Kind(
+    Prepare, 2, "PREPARE", _SMALL, _VOTE, short=partial(read_vote, Prepare, b"\x83\x02\x84")
+)
+_COMMIT: Final = Kind(Commit, 3, "COMMIT", _SMALL, _VOTE, short=partial(read_vote, Commit, b"\x83\x03\x84"))
 _CHECKPOINT: Final = Kind(
-    Checkpoint, 4, "CHECKPOINT", _SMALL, {"seq": NUMBER, "block_hash": DIGEST, "replica": REPLICA}
+    Checkpoint,
+    4,
+    "CHECKPOINT",
+    _SMALL,
+    {"seq": NUMBER, "block_hash": DIGEST, "replica": REPLICA},
+    short=partial(read_checkpoint, b"\x83\x04\x83"),
 )
 
 

@@ -10,7 +10,6 @@ replica by replica, so each may only push out what is its own.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Final
 
 from bftledger.base.ids import Digest, ReplicaId, Seq, View
@@ -99,7 +98,7 @@ class Memory:
         if len(views) > VIEWS:
             del views[min(views)]
         if all(type(other) is not type(vote) for other in held):
-            held.append(replace(vote, proposal=None) if isinstance(vote, PrePrepare) and vote.proposal else vote)
+            held.append(vote.bare if isinstance(vote, PrePrepare) else vote)
 
     def keep_checkpoint(self, vote: Checkpoint) -> Checkpoint:
         """Remembers a CHECKPOINT for a number that it spans, if it is the first; returns the first."""

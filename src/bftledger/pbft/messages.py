@@ -43,9 +43,27 @@ class PrePrepare:
     signature: Signature
     proposal: Proposal | None = None
 
+    @property
+    def bare(self) -> "PrePrepare":
+        """What the primary signed: without the proposal, for which the digest stands."""
+        if self.proposal is None:
+            return self
+        return PrePrepare(
+            view=self.view, seq=self.seq, digest=self.digest, replica=self.replica, signature=self.signature
+        )
+
+
+class Framed:
+    """A vote that keeps its frame once it has one. It is made durable, sent and testified, and encoded for none of
+    these if it came as a frame, once if it was made here."""
+
+    __slots__ = ("frame",)
+    frame: bytes
+    """Set by `frames` alone; no part of what is compared, shown or replaced."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepare:
+class Prepare(Framed):
     """⟨PREPARE, v, n, d, i⟩σᵢ: "I accepted d at (v, n)" (§4.2)."""
 
     view: View
@@ -56,7 +74,7 @@ class Prepare:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
+class Commit(Framed):
     """⟨COMMIT, v, n, d, i⟩σᵢ: "d is prepared at (v, n) at me" (§4.2)."""
 
     view: View
@@ -67,7 +85,7 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
+class Checkpoint(Framed):
     """⟨CHECKPOINT, n, d, i⟩σᵢ: "executing up to n gave me the block whose hash is d" (§4.3)."""
 
     seq: Seq

@@ -134,9 +134,10 @@ def vote_refusal(state: State, message: PrePrepare | Vote) -> Ignored | None:
     are kept, because they overtake it easily."""
     if message.view != state.view:
         return Ignored.STALE_VIEW if message.view < state.view else Ignored.FUTURE_VIEW
-    if message.seq <= state.low:
+    low = state.low
+    if message.seq <= low:
         return Ignored.BELOW_WATERMARK
-    if message.seq > state.high:
+    if message.seq > low + state.settings.window:
         return Ignored.ABOVE_WATERMARK
     return None
 
@@ -213,7 +214,7 @@ def prepared_certificate(state: State, slot: Slot) -> PreparedCertificate:
     digest = slot.pre_prepare.digest
     votes = sorted((i, vote.signature) for i, vote in slot.prepares.items() if vote.digest == digest)
     return PreparedCertificate(
-        pre_prepare=replace(slot.pre_prepare, proposal=None), prepares=tuple(votes[: state.group.quorum - 1])
+        pre_prepare=slot.pre_prepare.bare, prepares=tuple(votes[: state.group.quorum - 1])
     )
 
 

@@ -11,7 +11,7 @@ A backup passes on to the primary what waits here, the submissions of its own cl
 than half the room that it has there: so an honest primary takes all of it, however loaded it is.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -98,7 +98,7 @@ class Pool:
         self._waiting: OrderedDict[TxId, Transaction] = OrderedDict()
         self._bytes = 0
         self._waiting_bytes = 0
-        self._per_sender: Counter[PublicKey] = Counter()
+        self._per_sender: dict[PublicKey, int] = {}
         share, share_bytes = settings.pool_count // (2 * n), settings.pool_bytes // (2 * n)
         self._rooms = {ReplicaId(i): Room(share, share_bytes) for i in range(n)}
         self._rooms[CLIENTS] = Room(settings.pool_count - (n - 1) * share, settings.pool_bytes - (n - 1) * share_bytes)
@@ -170,20 +170,22 @@ class Pool:
 
     def admit(self, transaction: Transaction) -> Ignored | None:
         """Takes a client's transaction, or says why not."""
-        is_known = transaction.id in self._pending
-        if self._origins.get(transaction.id) == CLIENTS:
+        tx_id, sender = transaction.id, transaction.sender
+        is_known = tx_id in self._pending
+        if is_known and self._origins.get(tx_id) == CLIENTS:
             return Ignored.DUPLICATE
         if not self._rooms[CLIENTS].has_place_for(len(transaction.encoded)):
             return Ignored.DUPLICATE if is_known else Ignored.POOL_FULL
-        if self._per_sender[transaction.sender] >= self._settings.pool_share:
+        of_sender = self._per_sender.get(sender, 0)
+        if of_sender >= self._settings.pool_share:
             return Ignored.DUPLICATE if is_known else Ignored.SHARE_USED
-        self._per_sender[transaction.sender] += 1
+        self._per_sender[sender] = of_sender + 1
         if is_known:  # from now on it stays, whatever becomes of those that brought it before
             self._make_room(transaction)
             self._give_room(transaction, CLIENTS)
             return Ignored.DUPLICATE
         self._take(transaction, CLIENTS)
-        self._own[transaction.id] = transaction
+        self._own[tx_id] = transaction
         return None
 
     def admit_relayed(self, transaction: Transaction, by: ReplicaId) -> Ignored | None:
@@ -202,12 +204,16 @@ class Pool:
 
     def mark_proposed(self, transactions: Iterable[Transaction]) -> None:
         """A proposal that was accepted contains these: they are pending, but wait no more."""
+        pending, origins = self._pending, self._origins
         for transaction in transactions:
-            self._stop_waiting(transaction.id)
-            if self._origins.get(transaction.id) != CLIENTS:
+            tx_id = transaction.id
+            if tx_id not in pending:
+                pending[tx_id] = transaction
+                self._bytes += len(transaction.encoded)
+                continue
+            self._stop_waiting(tx_id)
+            if origins.get(tx_id, CLIENTS) != CLIENTS:
                 self._make_room(transaction)
-            if transaction.id not in self._pending:
-                self._add(transaction)
 
     def return_proposed(self) -> None:
         """A view ended: all that is pending waits again, in the order of arrival, and was passed on to nobody.
@@ -227,14 +233,24 @@ class Pool:
 
     def settle(self, transactions: Iterable[TxId]) -> None:
         """A block settled these."""
-        for transaction_id in transactions:
-            transaction = self._pending.pop(transaction_id, None)
-            if transaction is not None:
-                self._stop_waiting(transaction_id)
+        pending, waiting, origins, passed, shared = (
+            self._pending,
+            self._waiting,
+            self._origins,
+            self._passed,
+            self._shared,
+        )
+        for tx_id in transactions:
+            transaction = pending.pop(tx_id, None)
+            if transaction is None:
+                continue
+            self._bytes -= len(transaction.encoded)
+            if tx_id in waiting:
+                self._stop_waiting(tx_id)
+            if tx_id in origins:
                 self._make_room(transaction)
-                self._bytes -= len(transaction.encoded)
-                self._passed.pop(transaction_id, None)
-                self._shared.pop(transaction_id, None)
+            passed.pop(tx_id, None)
+            shared.pop(tx_id, None)
 
     # ── what a primary proposes ──
 
@@ -321,23 +337,24 @@ class Pool:
 
     def _take(self, transaction: Transaction, origin: ReplicaId) -> None:
         self._give_room(transaction, origin)
-        self._add(transaction)
-        self._waiting[transaction.id] = transaction
-        self._waiting_bytes += len(transaction.encoded)
+        self._pending[transaction.id] = self._waiting[transaction.id] = transaction
+        size = len(transaction.encoded)
+        self._bytes += size
+        self._waiting_bytes += size
 
     def _give_room(self, transaction: Transaction, origin: ReplicaId) -> None:
         self._origins[transaction.id] = origin
         self._rooms[origin].add(len(transaction.encoded))
 
     def _make_room(self, transaction: Transaction) -> None:
-        if transaction.id not in self._origins:
+        origin = self._origins.pop(transaction.id, None)
+        if origin is None:
             return
-        origin = self._origins.pop(transaction.id)
         self._rooms[origin].remove(len(transaction.encoded))
         if origin == CLIENTS:
-            self._per_sender[transaction.sender] -= 1
-            if not self._per_sender[transaction.sender]:
-                del self._per_sender[transaction.sender]
+            left = self._per_sender.pop(transaction.sender) - 1
+            if left:
+                self._per_sender[transaction.sender] = left
 
     def _stop_waiting(self, transaction_id: TxId) -> None:
         transaction = self._waiting.pop(transaction_id, None)
@@ -348,7 +365,3 @@ class Pool:
             if transaction_id in self._is_out:
                 self._is_out.remove(transaction_id)
                 self._out.remove(len(transaction.encoded))
-
-    def _add(self, transaction: Transaction) -> None:
-        self._pending[transaction.id] = transaction
-        self._bytes += len(transaction.encoded)

@@ -124,15 +124,18 @@ class Replica:
         """What is to be done because of `event`. `now`: this replica's clock, milliseconds since the epoch."""
         found = self._on_event(event, now)
         effects: list[Effect] = [Ignore(found)] if isinstance(found, Ignored) else found
-        effects += views.begin(self.state)
-        effects += views.accept_announced(self.state)
-        effects += normal.deliver(self.state)
-        effects += normal.propose(self.state, now)
-        effects += transfer.follow(self.state)
+        state = self.state
+        if not state.active:
+            effects += views.begin(state)
+        if state.new_view is not None:
+            effects += views.accept_announced(state)
+        effects += normal.deliver(state)
+        effects += normal.propose(state, now)
+        effects += transfer.follow(state)
         if not isinstance(event, Withdrawn):  # else a pool full of such would be passed on and withdrawn in one go
-            effects += suspicion.pass_on(self.state)
-        effects += suspicion.watch_oldest(self.state)
-        effects += status.hasten(self.state)
+            effects += suspicion.pass_on(state)
+        effects += suspicion.watch_oldest(state)
+        effects += status.hasten(state)
         return tuple(effects)
 
     def _on_event(self, event: Event, now: Millis) -> list[Effect] | Ignored:
@@ -230,8 +233,9 @@ class Replica:
     # ── what each event leads to ──
 
     def _on_submitted(self, transactions: tuple[Transaction, ...]) -> list[Effect]:
-        found = [(tx, self.state.pool.admit(tx)) for tx in transactions]
-        return [Refuse(tx.id, reason) for tx, reason in found if reason in (Ignored.POOL_FULL, Ignored.SHARE_USED)]
+        admit = self.state.pool.admit
+        found = ((tx, admit(tx)) for tx in transactions)
+        return [Refuse(tx.id, reason) for tx, reason in found if reason not in (None, Ignored.DUPLICATE)]
 
     def _on_pre_prepare(self, message: PrePrepare, now: Millis) -> list[Effect] | Ignored:
         state = self.state

@@ -123,7 +123,7 @@ def watch_oldest(state: State) -> list[Effect]:
     is pending but a block has no certificate: those who have yet to execute it may lack what only a new view gives
     them.
     """
-    if state.lagging or state.cut_off:
+    if state.cut_off or state.lagging:
         state.batch_done = state.moment  # what was not heard of was not left undone
     subject = state.waits_longest
     watched = None if subject is None else (state.view, subject)

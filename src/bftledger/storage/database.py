@@ -55,6 +55,7 @@ def connect(path: Path, options: str) -> sqlite3.Connection:
     db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False)
     try:
         db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        db.execute("PRAGMA secure_delete = OFF")  # some builds overwrite what is deleted, and log the pages once more
     except BaseException:
         db.close()
         raise

@@ -208,6 +208,10 @@ class MemoryStore:
             raise StoreError(f"{self.name}: history, level {level}, position {position}: is missing")
         return self._history[level, position]
 
+    def state_row(self, key: bytes) -> bytes | None:
+        self._require_open()
+        return self._state.get(key)
+
     def state_rows(self) -> Iterator[tuple[bytes, bytes]]:
         self._require_open()
         yield from sorted(self._state.items())

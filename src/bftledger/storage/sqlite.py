@@ -24,6 +24,7 @@ from bftledger.pbft.memory import SPAN
 from bftledger.pbft.messages import CheckpointCertificate, NewView, PrePrepare, Testimony
 from bftledger.storage import database, files, wal
 from bftledger.storage.database import SQL_ERRORS, reason
+from bftledger.storage.recent import RecentIds
 from bftledger.storage.store import NEWEST_VIEW_ONLY, BlockRows, Place, Slot, Vote, slot_of
 
 _WAL_CHECKPOINT_PAGES: Final = 4_096
@@ -58,6 +59,7 @@ class SqliteStore:
             if not path.exists():
                 database.create(path, genesis_hash, replica)
             self._db = _open(path, genesis_hash, replica)
+            self._recent = RecentIds(self._db.execute("SELECT max(id) FROM transactions").fetchone()[0])
         except (*SQL_ERRORS, OSError) as error:
             self._lock.release()
             raise StoreError(f"{path}: {reason(error)}") from None
@@ -104,13 +106,15 @@ class SqliteStore:
             (height, rows.block_hash, rows.time, len(rows.tx_ids), rows.header, rows.block),
         )
         # In the order of the index, which is more or less that of time: new rows go to the same few pages.
-        places = sorted((tx_id, height, position) for position, tx_id in enumerate(rows.tx_ids))
+        places = sorted([(tx_id, height, position) for position, tx_id in enumerate(rows.tx_ids)])
         self._write_many("INSERT INTO transactions VALUES (?, ?, ?)", places)
+        self._recent.add(rows.tx_ids)
         self._write_many("INSERT INTO history VALUES (?, ?, ?)", rows.history)
-        changed = [(key, value) for key, value in rows.state.items() if value is not None]
+        changed = [row for row in rows.state.items() if row[1] is not None]
         self._write_many("INSERT INTO state VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", changed)
-        gone = [(key,) for key, value in rows.state.items() if value is None]
-        self._write_many("DELETE FROM state WHERE key = ?", gone)
+        if len(changed) < len(rows.state):
+            gone = [(key,) for key, value in rows.state.items() if value is None]
+            self._write_many("DELETE FROM state WHERE key = ?", gone)
 
     def save_certificate(self, certificate: CheckpointCertificate) -> None:
         row = (certificate.seq, wire.encode(certificate))
@@ -240,7 +244,7 @@ class SqliteStore:
     # ── what is derived from the blocks ──
 
     def locate(self, ids: Iterable[TxId]) -> dict[TxId, Place]:
-        wanted = list(ids)
+        wanted = self._recent.may_hold(ids)
         found: dict[TxId, Place] = {}
         while wanted:
             size = next((size for size in _IDS_PER_QUERY if size >= len(wanted)), _IDS_PER_QUERY[-1])
@@ -258,8 +262,16 @@ class SqliteStore:
             return Digest(node)
         raise StoreError(f"{self._path}: history, level {level}, position {position}: is missing")
 
+    def state_row(self, key: bytes) -> bytes | None:
+        found = self._read("SELECT value FROM state WHERE key = ?", (key,))
+        return found[0][0] if found else None
+
     def state_rows(self) -> Iterator[tuple[bytes, bytes]]:
-        yield from self._read("SELECT key, value FROM state ORDER BY key")
+        self._require_usable()
+        try:
+            yield from self._db.execute("SELECT key, value FROM state ORDER BY key")  # one by one: they may be many
+        except SQL_ERRORS as error:
+            self._fail(error)
 
     # ── SQL, and what fails in it ──
 

@@ -251,6 +251,10 @@ class Store(Protocol):
         """The hash of that node of the history tree. Raises `StoreError` if it is not there."""
         ...
 
+    def state_row(self, key: bytes) -> bytes | None:
+        """The application's row under that key at `height()`; None if there is none."""
+        ...
+
     def state_rows(self) -> Iterator[tuple[bytes, bytes]]:
         """The application's state at `height()`: keys and values in ascending order of the keys."""
         ...

@@ -53,10 +53,9 @@ def checkpoint_unsigned(door: Authenticator, message: Message, digest: Callable[
         _vouch(door, message, digest)
 
 
-@breaks("§4.2", "clients sign their requests", Authenticator, "_transaction_checks")
-def transaction_unsigned(door: Authenticator, transactions: Sequence[Transaction]) -> Iterator[Check]:
+@breaks("§4.2", "clients sign their requests", Authenticator, "_verify_transactions")
+def transaction_unsigned(door: Authenticator, transactions: Sequence[Transaction]) -> None:
     """The transactions of a proposal are taken for their senders'."""
-    return iter(())
 
 
 @breaks("§4.2", "a pre-prepare's digest is that of its proposal", Sealed, "check_proposal", traitor="malformed")

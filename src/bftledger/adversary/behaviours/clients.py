@@ -80,13 +80,13 @@ class LieReplies(Behaviour):
     def _of_committed(self, reply: Committed) -> Iterable[Reply]:
         match self.scene.chance.randrange(7):
             case 0:
-                return (self._with_items(reply, lambda item: replace(item, result=WRONG_RESULT)),)
+                return (self._with_items(reply, lambda item: item._replace(result=WRONG_RESULT)),)
             case 1:
                 return (
-                    self._with_items(reply, lambda item: replace(item, transaction_path=b"", result_path=bytes(32))),
+                    self._with_items(reply, lambda item: item._replace(transaction_path=b"", result_path=bytes(32))),
                 )
             case 2:
-                return (self._with_items(reply, lambda item: replace(item, index=item.index + 1)),)
+                return (self._with_items(reply, lambda item: item._replace(position=item.position + 1)),)
             case 3:
                 return (replace(reply, header=self._other(reply.header)),)
             case 4:

@@ -1,0 +1,145 @@
+"""Which attacks there are to measure: what lies, in whose place, and what gives it its chance."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final
+
+from bftledger.adversary import catalogue
+from bftledger.base.errors import OperatorError
+from bftledger.base.ids import ReplicaId
+
+ALL: Final = "all"
+
+
+class Place(Enum):
+    """Who lies, as seen from view 0."""
+
+    PRIMARY = "primary"
+    """The primary, and with more traitors those who are next in line."""
+    SUCCESSOR = "successor"
+    """Who is next in line."""
+    BACKUP = "backup"
+    """Who is last in line."""
+
+
+class Occasion(Enum):
+    """What happens when it begins to lie, so that it can. The values are sentences for people; empty: nothing."""
+
+    NONE = ""
+    VIEW_CHANGE = "When it begins to lie, the primary is stopped until the others have left its view."
+    LAG = "When it begins to lie, an honest backup is stopped for a second, and then has to catch up."
+
+
+FAMILIES: Final = {
+    "equivocation": "Equivocation",
+    "primary": "Primary",
+    "silence": "Silence",
+    "votes": "Votes",
+    "certificates": "Certificates",
+    "true_certificates": "True certificates",
+    "view_change": "View change",
+    "new_view": "New view",
+    "transfer": "Transfer",
+    "clients": "Clients",
+    "slander": "Slander",
+    "noise": "Noise",
+}
+"""What the modules of the catalogue are called on the page; what is in none of them is anything."""
+
+_ANYTHING: Final = "Anything"
+_PRIMARIES: Final = frozenset({"Equivocation", "Primary", "Silence", "Clients", _ANYTHING})
+_SUCCESSORS: Final = frozenset({"True certificates", "View change", "New view"})
+_ANSWERING: Final = frozenset({"lie-blocks", "withhold-blocks", "slow-blocks", "wrong-proposals"})
+"""These lie to replicas that lag."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attack:
+    """One run: `count` replicas lie in all these ways at once (`NAME` or `NAME:ARGUMENT`, as the catalogue has it)."""
+
+    behaviours: tuple[str, ...]
+    count: int
+    place: Place
+    occasion: Occasion
+
+    @property
+    def name(self) -> str:
+        """As on the command line, without the number of traitors."""
+        return "+".join(self.behaviours)
+
+    def traitors(self, n: int) -> list[ReplicaId]:
+        """Who lies in a group of n."""
+        first = {Place.PRIMARY: 0, Place.SUCCESSOR: 1, Place.BACKUP: n - self.count}[self.place]
+        return [ReplicaId((first + i) % n) for i in range(self.count)]
+
+    @property
+    def described(self) -> list[catalogue.Described]:
+        """What the catalogue says of its behaviours."""
+        known = {entry.name: entry for entry in catalogue.describe()}
+        return [known[text.partition(":")[0]] for text in self.behaviours]
+
+    @property
+    def family(self) -> str:
+        """Of the first behaviour."""
+        return _FAMILY.get(self.behaviours[0].partition(":")[0], _ANYTHING)
+
+
+_FAMILY: Final = {
+    behaviour.name: FAMILIES[module.__name__.rpartition(".")[2]]
+    for module in catalogue.MODULES
+    for behaviour in module.BEHAVIOURS
+}
+
+
+def attacks(
+    texts: Iterable[str],
+    *,
+    faulty: int,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    place: Place | None = None,
+) -> list[Attack]:
+    """The runs that a command line asks for, in its order; `all` are those of the catalogue.
+
+    `faulty`: f, how many may lie. `only`, `skip`: parts of names that must, or must not, be in a behaviour's name.
+    `place`: where they stand, whatever suits them. Raises `OperatorError`.
+    """
+    found: dict[str, Attack] = {}
+    for text in texts:
+        for one in [f"{name}:{faulty}" for name in catalogue.names()] if text == ALL else [text]:
+            attack = parse(one, faulty)
+            found[attack.name] = attack if place is None else replace(attack, place=place)
+    wanted = [
+        attack
+        for name, attack in found.items()
+        if (not only or any(part in name for part in only)) and not any(part in name for part in skip)
+    ]
+    if not wanted:
+        raise OperatorError("no behaviour is left to run: see --behaviour, --only and --skip")
+    return wanted
+
+
+def parse(text: str, faulty: int) -> Attack:
+    """`NAME`, `NAME:COUNT` or `NAME:ARGUMENT:COUNT`, for an argument may look like a count; several NAMEs with `+`.
+
+    Without a COUNT f of them lie. Raises `OperatorError`.
+    """
+    name, _, last = text.rpartition(":")
+    is_counted = bool(name) and last.isascii() and last.isdigit()
+    names, count = (name, int(last)) if is_counted else (text, faulty)
+    if not 1 <= count <= faulty:
+        raise OperatorError(
+            f"{text}: from 1 to {faulty} of so few replicas may lie; "
+            "a number that is an argument has a count after it, as slow:80:1"
+        )
+    behaviours = tuple(names.split("+"))
+    for behaviour in behaviours:
+        catalogue.parse(behaviour)
+    first = behaviours[0].partition(":")[0]
+    family = _FAMILY.get(first, _ANYTHING)
+    place = Place.PRIMARY if family in _PRIMARIES else Place.SUCCESSOR if family in _SUCCESSORS else Place.BACKUP
+    occasion = (
+        Occasion.VIEW_CHANGE if place is Place.SUCCESSOR else Occasion.LAG if first in _ANSWERING else Occasion.NONE
+    )
+    return Attack(behaviours=behaviours, count=count, place=place, occasion=occasion)

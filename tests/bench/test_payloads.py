@@ -1,0 +1,44 @@
+"""What the clients of a benchmark put: of exactly the size that was asked for, and taken by the application."""
+
+import random
+
+import pytest
+
+from bftledger.apps import kv_payload
+from bftledger.base.ids import Digest
+from bftledger.bench.payloads import KEYS, make_payloads, payload_bytes, transaction_bytes
+
+
+@pytest.mark.parametrize("size", [16, 23, 24, 39, 40, 41, 200, 271, 272, 273, 4_096, 65_535])
+def test_operation_has_exactly_so_many_bytes(size: int) -> None:
+    assert payload_bytes(size, 1) == size
+
+
+def test_each_operation_writes_to_a_key_of_its_own() -> None:
+    said = [kv_payload.decode(payload) for payload in make_payloads(40, 1, random.Random(1))]
+
+    assert len({one.key for one in said if isinstance(one, kv_payload.Operation)}) == KEYS
+
+
+def test_batch_holds_so_many_operations_of_that_size() -> None:
+    payloads = make_payloads(40, 100, random.Random(1))
+    said = kv_payload.decode(payloads[0])
+
+    assert not isinstance(said, kv_payload.Operation)
+    assert len(said) == 100
+    assert len(payloads[0]) == payload_bytes(40, 100) == pytest.approx(100 * 40, abs=10)
+    assert len(payloads) == KEYS // 100
+
+
+def test_payloads_follow_from_the_seed() -> None:
+    assert make_payloads(40, 1, random.Random(1)) == make_payloads(40, 1, random.Random(1))
+
+
+@pytest.mark.parametrize(("size", "operations"), [(3, 1), (40, 0), (40, 257)])
+def test_payload_that_cannot_be_is_refused(size: int, operations: int) -> None:
+    with pytest.raises(ValueError, match="there is no"):
+        payload_bytes(size, operations)
+
+
+def test_transaction_is_its_payload_and_an_envelope() -> None:
+    assert 100 < transaction_bytes(Digest(bytes(32)), 200) - 200 < 160
