@@ -195,6 +195,7 @@ def _columns(row: Mapping[str, Any]) -> str:
         f"{row['behaviour']:<22} {rates[0]:>7,.0f} {rates[1]:>8,.0f} {rates[2]:>7,.0f} {_share(row['ratio']):>5} "
         f"{row['longest_gap_ms']:>5,.0f} ms {row['view_changes']:>5}  {guilty or '-':<10} "
         f"{'safe' if row['ok'] else 'VIOLATED'}{f', below {AIM:.0%}' if is_slow(row) else ''}"
+        f"{'' if row['deviations'] else ', no occasion'}"
     )
 
 
@@ -205,6 +206,7 @@ def _line(row: Mapping[str, Any]) -> str:
     if row["evidence"]:
         found.append(f"convicted of {', '.join(sorted({one['rule'] for one in row['evidence']}))}")
     found.append("safe" if row["ok"] else "VIOLATED")
+    found += [] if row["deviations"] else ["no occasion to deviate"]
     return ", ".join(found)
 
 

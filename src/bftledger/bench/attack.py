@@ -23,7 +23,7 @@ from bftledger.bench.attack_row import Run, row
 from bftledger.bench.attack_verdict import judge
 from bftledger.bench.attack_watch import Event, Watch, events
 from bftledger.bench.group import LocalGroup, made_home, running_group
-from bftledger.bench.load import RunningLoad, running_load
+from bftledger.bench.load import running_load
 from bftledger.bench.measured import Load
 from bftledger.bench.results import say
 from bftledger.home.home import Home
@@ -32,7 +32,9 @@ from bftledger.ledger.client_messages import StatusReply
 _LEAVE_S: Final = 5.0
 """A primary is stopped for so long at most."""
 
-_LAG_S: Final = 1.0
+_BEYOND: Final = 16
+"""Who is so many blocks behind the window cannot decide them any more, and has to fetch them."""
+
 _SETTLE_S: Final = 10.0
 _POLL_S: Final = 0.05
 _TRIES: Final = 3
@@ -101,7 +103,7 @@ def _run(attack: Attack, setup: Setup, *, may_begin_again: bool) -> dict[str, An
                 if may_begin_again and any(sight.view for sight in watch.newest().values()):
                     return None
                 noted = [_edge(f"{_named(traitors)} to lie", "attack", group, traitors, signal.SIGUSR1)]
-                noted += _give_occasion(attack, group, watch, honest, load, attacked_s)
+                noted += _give_occasion(attack, group, watch, honest, attacked_s)
                 load.sleep_until(clean_s + attacked_s)
                 noted.append(
                     _edge(f"{_named(traitors, 'is', 'are')} honest again", "end", group, traitors, signal.SIGUSR2)
@@ -149,7 +151,7 @@ def _edge(what: str, flag: str, group: LocalGroup, traitors: Sequence[ReplicaId]
 
 
 def _give_occasion(
-    attack: Attack, group: LocalGroup, watch: Watch, honest: Sequence[ReplicaId], load: RunningLoad, attacked_s: float
+    attack: Attack, group: LocalGroup, watch: Watch, honest: Sequence[ReplicaId], attacked_s: float
 ) -> list[Event]:
     match attack.occasion:
         case Occasion.NONE:
@@ -163,7 +165,7 @@ def _give_occasion(
         case Occasion.LAG:
             victim = honest[-1]
             with _stopped(group, victim) as noted:
-                load.sleep_until(load.at_s + min(_LAG_S, attacked_s / 4))
+                watch.is_behind(victim, group.home.config.protocol.window + _BEYOND, attacked_s / 2)
     return noted
 
 

@@ -21,6 +21,9 @@ def convicts(row: Row) -> list[int]:
     return sorted({one["replica"] for one in row["evidence"]})
 
 
+_IDLE: Final = '<span class="tag idle" title="It never deviated: the run shows nothing but noise">no occasion</span>'
+
+
 def row_html(row: Row) -> str:
     """A body of the table: the row, and the hidden one with all details."""
     phases = row["phases"]
@@ -36,7 +39,7 @@ def row_html(row: Row) -> str:
     return (
         f'<tbody class="attack{classes}" id="{name}">\n<tr class="row">'
         f'<th scope="row" class="name"><button type="button" aria-expanded="false">{name}</button>'
-        f'<span class="tag">{html.escape(row["family"])}</span>'
+        f'<span class="tag">{html.escape(row["family"])}</span>{_IDLE if not row["deviations"] else ""}'
         f"<p>{html.escape(row['does'])}</p></th>"
         f'<td class="rule"><p>{html.escape(row["stopped_by"])}</p></td>'
         f'<td class="run">{spark(row)}</td>'
@@ -141,7 +144,7 @@ def _proof(row: Row) -> str:
 
 
 def _again(row: Row) -> str:
-    deeds = ", ".join(f"{name} {count:,}" for name, count in row["deviations"].items()) or "none"
+    deeds = ", ".join(f"{name} {count:,}" for name, count in row["deviations"].items()) or "never"
     liars = f"{'Replica' if len(row['traitors']) == 1 else 'Replicas'} {', '.join(map(str, row['traitors']))}"
     return (
         f"<section><h3>Deeds</h3><p>{liars} deviated so often: {html.escape(deeds)}.</p></section>"

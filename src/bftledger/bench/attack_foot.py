@@ -22,7 +22,7 @@ def method(document: Mapping[str, Any]) -> str:
     place = (
         "A traitor stands where it does most harm: a behaviour of primaries in the primary, one of view changes in the "
         "replica that is next in line, any other in a backup. Some need an occasion, which they get when they begin: "
-        "the primary is stopped until the others have left its view, or a backup is stopped for a second and then lags."
+        "the primary is stopped until the others have left its view, or a backup is stopped until it lags."
     )
     machine = (
         "The traitor thinks and signs on the same processors as everybody else, so its own effort costs the group, "

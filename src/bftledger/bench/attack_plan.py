@@ -28,7 +28,7 @@ class Occasion(Enum):
 
     NONE = ""
     VIEW_CHANGE = "When it begins to lie, the primary is stopped until the others have left its view."
-    LAG = "When it begins to lie, an honest backup is stopped for a second, and then has to catch up."
+    LAG = "When it begins to lie, an honest backup is stopped until it has to fetch blocks to catch up."
 
 
 FAMILIES: Final = {
@@ -52,6 +52,10 @@ _PRIMARIES: Final = frozenset({"Equivocation", "Primary", "Silence", "Clients", 
 _SUCCESSORS: Final = frozenset({"True certificates", "View change", "New view"})
 _ANSWERING: Final = frozenset({"lie-blocks", "withhold-blocks", "slow-blocks", "wrong-proposals"})
 """These lie to replicas that lag."""
+
+
+_HARDEST: Final = {"mute": "mute:pre-prepare"}
+"""What is told to those of the catalogue that else might choose something that nobody would notice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +111,7 @@ def attacks(
     """
     found: dict[str, Attack] = {}
     for text in texts:
-        for one in [f"{name}:{faulty}" for name in catalogue.names()] if text == ALL else [text]:
+        for one in [f"{_HARDEST.get(name, name)}:{faulty}" for name in catalogue.names()] if text == ALL else [text]:
             attack = parse(one, faulty)
             found[attack.name] = attack if place is None else replace(attack, place=place)
     wanted = [

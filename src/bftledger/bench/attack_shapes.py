@@ -10,8 +10,10 @@ _HEIGHT: Final = 42
 
 _STRIP: Final = 1_000
 _TOP: Final = 8
-_FLOOR: Final = 92
+_FLOOR: Final = 118
 _RADIUS: Final = 6.5
+_MOST: Final = 1.4
+"""Where the axis ends: a share beyond it, which is noise, stands there."""
 
 
 def spark(row: Mapping[str, Any]) -> str:
@@ -46,11 +48,11 @@ def spark(row: Mapping[str, Any]) -> str:
 def strip(rows: Sequence[Mapping[str, Any]], aim: float) -> str:
     """A dot for each behaviour over the share of throughput that the group keeps; where dots meet, they pile up."""
     known = [row for row in rows if row["ratio"] is not None]
-    top = max(1.2, *(-(-row["ratio"] * 10 // 1) / 10 for row in known)) if known else 1.2
+    top = min(_MOST, max([1.2, *(row["ratio"] + 0.02 for row in known)]))
     taken: list[tuple[float, float]] = []
     dots = []
     for row in sorted(known, key=lambda row: (row["ratio"], row["behaviour"])):
-        x = row["ratio"] / top * _STRIP
+        x = min(row["ratio"] / top, 0.99) * _STRIP
         y = _FLOOR - _RADIUS - 2
         while y > _TOP and any(abs(x - at) < 2 * _RADIUS and abs(y - high) < 2 * _RADIUS - 1 for at, high in taken):
             y -= _RADIUS

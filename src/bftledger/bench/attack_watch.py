@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bftledger.base.group import Group
-from bftledger.base.ids import Millis, ReplicaId, View
+from bftledger.base.ids import Millis, ReplicaId, Seq, View
 from bftledger.client.reader import Reader
 from bftledger.home.home import Home
 from bftledger.ledger.client_messages import AskStatus, Reply, StatusReply
@@ -33,6 +33,7 @@ class Sight:
     replica: ReplicaId
     view: View
     active: bool
+    executed: Seq
     convicted: int
     """A bit mask of those that it holds evidence against."""
 
@@ -81,10 +82,25 @@ class Watch(threading.Thread):
 
     def has_left(self, view: View, replicas: Collection[ReplicaId], within_s: float) -> bool:
         """Waits until all these replicas have left `view`; False if that takes longer."""
+        return self._comes(
+            lambda newest: all(i in newest and (newest[i].view > view or not newest[i].active) for i in replicas),
+            within_s,
+        )
+
+    def is_behind(self, replica: ReplicaId, blocks: int, within_s: float) -> bool:
+        """Waits until `replica` is so many blocks behind the others; False if that takes longer."""
+        return self._comes(
+            lambda newest: (
+                replica in newest
+                and max(sight.executed for sight in newest.values()) - newest[replica].executed >= blocks
+            ),
+            within_s,
+        )
+
+    def _comes(self, condition: Callable[[dict[ReplicaId, Sight]], bool], within_s: float) -> bool:
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
-            newest = self.newest()
-            if all(i in newest and (newest[i].view > view or not newest[i].active) for i in replicas):
+            if condition(self.newest()):
                 return True
             time.sleep(INTERVAL_S / 5)
         return False
@@ -104,7 +120,7 @@ class Watch(threading.Thread):
 
     def _note(self, replica: ReplicaId, said: StatusReply) -> None:
         if replica in self._honest:
-            self._sights.append(Sight(time.monotonic(), replica, said.view, said.active, said.convicted))
+            self._sights.append(Sight(time.monotonic(), replica, said.view, said.active, said.executed, said.convicted))
 
 
 class _Asker(Reader):

@@ -262,7 +262,7 @@ def _run(
                 if start == WARM_UP_BATCHES * work.batch:
                     group.forget()
                     if profiler is not None:
-                        profiler.clear()  # type: ignore[no-untyped-call]
+                        profiler.clear()
                 group.commit(frames[start : start + work.batch])
         finally:
             group.close()

@@ -158,9 +158,7 @@ class Stopwatch:
         return {
             stage: max(
                 0.0,
-                self._spent[stage]
-                - self._calls[stage] * self._inside_ns
-                - self._calls_from[stage] * self._outside_ns,
+                self._spent[stage] - self._calls[stage] * self._inside_ns - self._calls_from[stage] * self._outside_ns,
             )
             for stage in STAGES
         }

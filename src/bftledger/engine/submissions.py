@@ -109,7 +109,7 @@ class Submissions:
         tx_id = transaction.id
         if place is not None:
             return self._await_certificate(waiter, tx_id, place)
-        if self.is_pending(tx_id):
+        if tx_id in self._fresh:
             return self._wait(waiter, tx_id)
         if transaction.expires < self._ledger.tip.time:
             return [(waiter.route, self._archive.expired(waiter.request_id, tx_id))]

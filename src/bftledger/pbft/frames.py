@@ -208,8 +208,6 @@ def believe(_: Message, __: Callable[[], Digest]) -> None:
     """Vouches for anything: for whoever reads what he has verified before, or will afterwards."""
 
 
-
-
 def _parts(frame: bytes, kind: Kind, count: int) -> list[memoryview]:
     """Kind, fields and so on, as they came. The bounds of this kind are checked before anything is copied."""
     found = cbor.split(frame, kind.max_bytes, max_items=kind.max_items)

@@ -71,9 +71,7 @@ _BATCH_FRAME_BYTES: Final = _SMALL + MAX_PROPOSAL_BYTES
 _VOTE: Final = {"view": NUMBER, "seq": NUMBER, "digest": DIGEST, "replica": REPLICA}
 
 _PRE_PREPARE: Final = Kind(PrePrepare, 1, "PRE-PREPARE", _BATCH_FRAME_BYTES, _VOTE)
-_PREPARE: Final = Kind(
-    Prepare, 2, "PREPARE", _SMALL, _VOTE, short=partial(read_vote, Prepare, b"\x83\x02\x84")
-)
+_PREPARE: Final = Kind(Prepare, 2, "PREPARE", _SMALL, _VOTE, short=partial(read_vote, Prepare, b"\x83\x02\x84"))
 _COMMIT: Final = Kind(Commit, 3, "COMMIT", _SMALL, _VOTE, short=partial(read_vote, Commit, b"\x83\x03\x84"))
 _CHECKPOINT: Final = Kind(
     Checkpoint,

@@ -139,12 +139,15 @@ class Memory:
 
     def cast(self, replica: ReplicaId, seq: Seq, view: View) -> Iterable[Vote]:
         """Its votes for a slot, but not those that are remembered only because they decided a block."""
-        return self._votes.get(seq, {}).get(replica, {}).get(view, ())
+        voters = self._votes.get(seq)
+        views = voters.get(replica) if voters else None
+        return views.get(view, ()) if views else ()
 
     def rivals(self, vote: Vote) -> Iterable[Vote]:
         """All votes of the same replica for the same slot."""
         held = self.cast(vote.replica, vote.seq, vote.view)
-        decisive = self._decisions.get(vote.seq, {}).get(vote.replica)
+        decided = self._decisions.get(vote.seq)
+        decisive = decided.get(vote.replica) if decided else None
         return held if decisive is None or decisive.view != vote.view else (*held, decisive)
 
     def knows(self, vote: Prepare | Commit) -> bool:

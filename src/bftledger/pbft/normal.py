@@ -213,9 +213,7 @@ def prepared_certificate(state: State, slot: Slot) -> PreparedCertificate:
     assert slot.pre_prepare is not None
     digest = slot.pre_prepare.digest
     votes = sorted((i, vote.signature) for i, vote in slot.prepares.items() if vote.digest == digest)
-    return PreparedCertificate(
-        pre_prepare=slot.pre_prepare.bare, prepares=tuple(votes[: state.group.quorum - 1])
-    )
+    return PreparedCertificate(pre_prepare=slot.pre_prepare.bare, prepares=tuple(votes[: state.group.quorum - 1]))
 
 
 def deliver(state: State) -> list[Effect]:

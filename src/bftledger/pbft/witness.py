@@ -42,7 +42,8 @@ class Witness:
 
     def see(self, message: Message) -> list[Evidence]:
         """What an authentic message newly proves, alone or with what was seen before."""
-        return [new for found in self._see(message) if (new := self._convict(found)) is not None]
+        found = self._see_vote(message) if isinstance(message, PrePrepare | Prepare | Commit) else self._see(message)
+        return [new for each in found if (new := self._convict(each)) is not None]
 
     def see_certificate(self, certificate: PreparedCertificate | CheckpointCertificate) -> list[Evidence]:
         """The same for an authentic certificate."""
@@ -128,19 +129,21 @@ class Witness:
             case _:
                 pass
 
-    def _see_vote(self, vote: Vote) -> Iterator[Evidence]:
+    def _see_vote(self, vote: Vote) -> list[Evidence]:
+        found: list[Evidence] = []
         if not self.memory.spans(vote.seq):
-            return
+            return found
         for other in self.memory.rivals(vote):
             if other.digest != vote.digest:
-                found = evidence(other, vote)
-                assert found is not None, "votes of one replica for one slot that differ are evidence"
-                yield found
+                proven = evidence(other, vote)
+                assert proven is not None, "votes of one replica for one slot that differ are evidence"
+                found.append(proven)
         self.memory.keep_vote(vote)
         if isinstance(vote, Commit):
             for change in self.memory.changes_of(vote.replica):
-                if (found := evidence(change, vote)) is not None:
-                    yield found
+                if (proven := evidence(change, vote)) is not None:
+                    found.append(proven)
+        return found
 
     def _see_checkpoint(self, vote: Checkpoint) -> Iterator[Evidence]:
         if not self.memory.spans(vote.seq):
