@@ -123,9 +123,16 @@ def test_a_view_change_that_is_sent_again_is_the_same_one() -> None:
 def test_a_view_that_has_begun_may_be_left_at_any_time() -> None:
     watch = patience()
     leaving(watch, 50)
-    watch.entered(ONE)
+    watch.entered(ONE, View(1))
 
     assert watch.left_for(ONE, View(2), 60) == []
+
+
+def test_a_view_that_begins_in_the_round_that_left_another_for_it_is_not_awaited() -> None:
+    watch = patience()
+    watch.entered(ONE, View(1))
+
+    assert leaving(watch, 50, 60) == []
 
 
 def test_a_block_or_a_restart_begins_the_count_anew() -> None:

@@ -92,6 +92,20 @@ def test_full_batches_do_not_excuse_a_censor_for_longer_than_its_pool_could_take
     assert views(group) == [(1, True)] * 4
 
 
+def test_who_submits_what_is_created_too_late_for_some_shields_no_primary() -> None:
+    """Nobody is accused for what others may refuse; so it must not stand before what they cannot."""
+    group = Engines()
+    group.passes = lambda source, to, message: not (source == 0 and isinstance(message, PrePrepare))
+    group.run(100)
+    early, honest = group.transaction(by="mallory", created=2_900), group.transaction()
+    group.submit(3, early)
+    group.run(10)
+    group.submit(3, honest)
+
+    assert group.run(2_500, lambda: has(group, honest))
+    assert views(group) == [(1, True)] * 4
+
+
 # ── honest primaries under load ──
 
 
@@ -166,6 +180,25 @@ def test_a_replica_that_was_cut_off_does_not_blame_the_primary() -> None:
 
     assert group.run(1_000, lambda: all(has(group, waiting, i) for i in range(4)))
     assert views(group) == [(0, True)] * 4
+
+
+def test_who_fetches_the_blocks_that_leave_out_what_expired_does_not_wait_for_it() -> None:
+    """Blocks do not tell what they leave out, and no replica takes from another what the ledger's time has passed."""
+    group = Engines()
+    group.run(100)
+    group.cut_off(3)
+    short = group.transaction(lifetime=200)
+    group.submit(3, short)
+    for _ in range(5):
+        group.run(100)
+        group.submit(0, group.transaction())
+    group.run(100)
+    group.cut_off()
+    caught_up = group.run(1_000, lambda: group.hosts[3].height == group.hosts[0].height)
+
+    assert caught_up
+    assert len(group.engine(3).replica.state.pool) == 0
+    assert not has(group, short)
 
 
 # ── one replica's junk is one replica's share ──

@@ -15,8 +15,7 @@ AT_ONCE = Limits(peer_connections_per_second=100)
 
 
 def connected(wires: Wires, replica: ZmqTransport, source: str = "") -> Socket:
-    client = a_client(wires, replica, source)
-    client.raw.reconnect_ivl = -1
+    client = a_client(wires, replica, source, comes_back=False)
     until(lambda: client.saw(zmq.EVENT_HANDSHAKE_SUCCEEDED), replica)
     return client
 

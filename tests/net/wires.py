@@ -83,12 +83,16 @@ class Socket:
         return not self.events.isdisjoint(events)
 
 
-def a_client(wires: Wires, replica: ZmqTransport, source: str = "") -> Socket:
-    """A client of replica 0, from the local address `source` if that is given."""
+def a_client(wires: Wires, replica: ZmqTransport, source: str = "", *, comes_back: bool = True) -> Socket:
+    """A client of replica 0, from the local address `source` if that is given. `comes_back`: whether it connects anew
+    when its connection is lost."""
     endpoint = replica.client_endpoint
     if source:
         endpoint = endpoint.replace("tcp://", f"tcp://{source}:0;")
-    return wires.socket(zmq.DEALER, endpoint, server=wires.keys[0]).connect()
+    client = wires.socket(zmq.DEALER, endpoint, server=wires.keys[0])
+    if not comes_back:
+        client.raw.reconnect_ivl = -1  # counts only before it connects
+    return client.connect()
 
 
 def reachable(transport: ZmqTransport) -> frozenset[ReplicaId]:

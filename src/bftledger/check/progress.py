@@ -112,9 +112,10 @@ class Patience:
         self._failed[replica] = 0
         self._executed_at[replica] = now
 
-    def entered(self, replica: ReplicaId) -> None:
-        """Its view has begun."""
+    def entered(self, replica: ReplicaId, view: View) -> None:
+        """This view has begun for it; in the same round it may have left another for it, and its VIEW-CHANGE follows."""
         self._since.pop(replica, None)
+        self._left_for[replica] = max(view, self._left_for.get(replica, view))
 
     def left_for(self, replica: ReplicaId, view: View, now: int) -> list[Violation]:
         """An honest replica sends a VIEW-CHANGE, perhaps again. Returns whether it was too early."""

@@ -252,6 +252,9 @@ class Engine:
             effects = self.replica.step(event, now)
             if isinstance(event, Installed):
                 self.desk.on_installed()
+                expired = self._expired()
+                if expired:
+                    events.append(Withdrawn(expired))
             elif isinstance(event, Withdrawn):
                 self.desk.on_withdrawn(event.transactions)
             for effect in effects:
@@ -310,6 +313,12 @@ class Engine:
         fresh = {tx.id for tx in self._fresh(passed_on, now)}
         settled = tuple(tx.id for tx in passed_on if tx.id not in fresh)
         return Withdrawn(settled) if settled else None
+
+    def _expired(self) -> tuple[TxId, ...]:
+        """What is pending and has expired by the ledger's time. A proposal tells what its block leaves out; who fetched
+        the block without it has to find out."""
+        time = self.ledger.tip.time
+        return tuple([tx.id for tx in self.replica.state.pool.pending() if tx.expires < time])
 
     def _halt(self, reason: str) -> Halted:
         """Nothing of this round is kept or sent but what it found out about others."""

@@ -305,9 +305,10 @@ class Pool:
         """Since when the primary has what was passed on to it alone first."""
         return next(iter(self._passed.values()), None)
 
-    def shared_first(self) -> tuple[Transaction, Moment] | None:
-        """What the primary and the others have known longest, and since when."""
-        return next(((self._pending[tx_id], since) for tx_id, since in self._shared.items()), None)
+    def shared(self) -> Iterator[tuple[Transaction, Moment]]:
+        """What the primary and the others know, and since when: what they have known longest comes first."""
+        for tx_id, since in self._shared.items():
+            yield self._pending[tx_id], since
 
     def _share(self, transactions: Iterable[Transaction], now: Moment) -> tuple[Transaction, ...]:
         shared = next(batches(transactions, self._settings), ())

@@ -171,12 +171,15 @@ def _half_timeout(state: State) -> Millis:
 
 
 def is_slow(state: State, now: Millis) -> bool:
-    """Whether the primary is to be accused for what it and all others have known for too long."""
-    first = state.pool.shared_first()
-    if first is None or not _may_accuse(state):
+    """Whether the primary is to be accused for what it and all others have known for too long.
+
+    Of that, others may have refused what was created after `now`, so nobody is accused for it. It does not stand before
+    what came later: else whoever submits one such shields a faulty primary until its time has come.
+    """
+    if not _may_accuse(state):
         return False
-    transaction, since = first
-    return transaction.created <= now and _is_overdue(state, since)
+    since = next((since for transaction, since in state.pool.shared() if transaction.created <= now), None)
+    return since is not None and _is_overdue(state, since)
 
 
 def share_overdue(state: State) -> list[Effect]:

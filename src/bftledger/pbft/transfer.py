@@ -138,8 +138,7 @@ def has_had_enough(state: State, peer: ReplicaId) -> bool:
 
 def fetch_blocks(state: State) -> list[Effect]:
     """Asks a signer of the certificate, the next after the one asked last, for the next blocks."""
-    assert state.stable is not None
-    signers = [i for i, _ in state.stable.signatures if i != state.me]
+    signers = _signers(state)
     last = state.fetch.peer if state.fetch else state.me
     peer = min(signers, key=lambda i: (i - last - 1) % state.group.n)
     first, held = Seq(state.executed + 1), state.fetch
@@ -155,11 +154,17 @@ def fetch_again(state: State) -> list[Effect]:
     """
     fetch = state.fetch
     if fetch is not None and fetch.first == state.executed + 1:
-        doublings = min(fetch.in_vain // (state.group.quorum - 1), MOST_DOUBLINGS)
+        doublings = min(fetch.in_vain // len(_signers(state)), MOST_DOUBLINGS)
         if state.tick - fetch.tick < 1 << doublings:
             return []
         fetch.in_vain += 1
     return fetch_blocks(state)
+
+
+def _signers(state: State) -> list[ReplicaId]:
+    """Who can be asked for the blocks up to the stable checkpoint: a quorum, less this replica."""
+    assert state.stable is not None
+    return [i for i, _ in state.stable.signatures if i != state.me]
 
 
 def follow(state: State) -> list[Effect]:

@@ -174,7 +174,7 @@ class Oracles(Watch):
         self._views[replica] = (view, active)
         self.entered.append(progress.Entered(world.now // 1_000, view, awaits=not active))
         if active:
-            self._patience.entered(replica)
+            self._patience.entered(replica, view)
         if state.new_view is not None:
             for violation in new_views.check_new_view(replica, state.new_view, state.group):
                 self.object_to(world, violation)
