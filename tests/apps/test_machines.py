@@ -181,7 +181,10 @@ def test_kv_batch_is_bounded_and_holds_operations_only() -> None:
 
 
 @given(
-    st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1), st.binary(min_size=32, max_size=32), st.binary(max_size=70_000)
+    st.integers(0, 2**63 - 1),
+    st.integers(0, 2**63 - 1),
+    st.binary(min_size=32, max_size=32),
+    st.binary(max_size=70_000),
 )
 def test_kv_entry_has_one_encoding(version: int, height: int, sender: bytes, value: bytes) -> None:
     entry = Entry(version, height, sender, value)
@@ -279,7 +282,7 @@ def test_hostile_payload_is_rejected_or_done_and_can_be_shown(world: Callable[[]
 def test_operation_is_shown_as_it_was_written(world: Callable[[], World], words: str) -> None:
     machine = world().machine
 
-    assert machine.show(machine.parse(words.split())) == words
+    assert machine.show(machine.parse(words.split())) == words == machine.show(machine.parse(tuple(words.split())))
 
 
 @pytest.mark.parametrize(

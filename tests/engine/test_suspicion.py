@@ -2,6 +2,7 @@
 
 import pytest
 
+from bftledger.adversary.catalogue import parse
 from bftledger.base.ids import Millis, ReplicaId, Seq, View
 from bftledger.base.transaction import Transaction
 from bftledger.pbft import wire
@@ -106,7 +107,53 @@ def test_who_submits_what_is_created_too_late_for_some_shields_no_primary() -> N
     assert views(group) == [(1, True)] * 4
 
 
+@pytest.mark.parametrize("percent", [40, 60, 90])
+@pytest.mark.parametrize("by", [(1, 2, 3), (2,)], ids=["all pass on", "one backup passes on"])
+def test_a_primary_that_delays_each_proposal_by_less_than_its_time_out_is_replaced(
+    percent: int, by: tuple[int, ...]
+) -> None:
+    """No limit of its own is broken; it is slow only compared with the others."""
+    group = Engines(traitors={0: [parse(f"slow:{percent}")]})
+    group.run(100)
+    sent = []
+    while group.now < 5_000 and [view for view, active in views(group) if active] != [1] * 4:
+        sent.append(group.transaction())
+        group.submit(by[len(sent) % len(by)], sent[-1])
+        group.run(40)
+    replaced_after = group.now
+
+    assert replaced_after < 3_500
+    assert group.run(1_000, lambda: all(has(group, tx) for tx in sent))
+    assert views(group) == [(1, True)] * 4
+
+
 # ── honest primaries under load ──
+
+
+@pytest.mark.parametrize("delay", [1, 20, 60])
+@pytest.mark.parametrize("every", [3, 40, 300])
+def test_a_primary_that_has_what_it_needs_is_not_suspected_for_a_slow_network(delay: int, every: int) -> None:
+    """Messages take up to an eighth of T, and clients give everything to backups."""
+    group = Engines(delay=delay)
+    group.run(1_000)
+    for i in range(3_000 // every):
+        group.submit(1 + i % 3, group.transaction())
+        group.run(every)
+
+    assert views(group) == [(0, True)] * 4
+    assert all(host.up.replica.state.pace.doublings == 0 for host in group.hosts)
+
+
+@pytest.mark.parametrize("backup", [1, 3])
+def test_a_backup_that_sets_its_clock_all_the_time_suspects_nobody(backup: int) -> None:
+    group = Engines()
+    group.run(100)
+    for i in range(60):
+        group.hosts[backup].skew = 900 if i % 2 else -900
+        group.submit(1 + i % 3, group.transaction(created=-1_000))
+        group.run(50)
+
+    assert views(group) == [(0, True)] * 4
 
 
 def test_a_primary_that_works_off_a_full_pool_is_not_suspected() -> None:

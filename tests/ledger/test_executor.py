@@ -22,7 +22,7 @@ from bftledger.apps.machine import (
     Result,
 )
 from bftledger.apps.state import AuthenticatedMap
-from bftledger.base.errors import BadProof, Malformed
+from bftledger.base.errors import BadProof, Malformed, StoreError
 from bftledger.base.ids import Digest, Millis, Seq
 from bftledger.base.transaction import Transaction
 from bftledger.ledger import merkle
@@ -31,7 +31,7 @@ from bftledger.ledger.executor import NO_ROOM, Dropped, Executor
 from bftledger.ledger.history import History
 from bftledger.ledger.receipt import MAX_CERTIFICATE_BYTES
 from bftledger.pbft.frames import MAX_FRAME_BYTES
-from bftledger.pbft.proposals import MAX_PROPOSAL_BYTES
+from bftledger.pbft.proposals import MAX_PROPOSAL_BYTES, make_proposal
 from bftledger.pbft.settings import MAX_BATCH_COUNT
 from tests.ledger.ledger_world import ALICE, BOB, GENESIS, START, World, a_genesis, a_world_of
 
@@ -207,6 +207,17 @@ def test_application_that_fails_rejects_the_transaction_and_spares_the_group() -
     assert [result.code for result in executed.results] == [DEFECT, DEFECT, CONFLICT, 0]
     assert executed.results[0].reason == "the application failed with KeyError"
     assert executed.changes.keys() == {b"fine"}
+
+
+def test_a_store_that_fails_is_no_fault_of_a_transaction() -> None:
+    """Another replica's store does not fail: the block would be another one."""
+    world = World()
+    world.execute(world.transaction("put color blue"))
+    lost = AuthenticatedMap(world.state.items(), stored=lambda key: None)
+    executor = Executor(GENESIS, world.machine, lost, lambda ids: set(), world.history, world.executor.tip)
+
+    with pytest.raises(StoreError):
+        executor.execute(make_proposal(START, (world.transaction("put color red"),)))
 
 
 class Wordy(KeyValue):

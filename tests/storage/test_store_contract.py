@@ -431,6 +431,8 @@ def test_the_state_is_what_the_blocks_left_of_it(store: Store, chain: list[Block
     for rows in chain:
         expected |= rows.state
     assert list(store.state_rows()) == sorted(expected.items())
+    assert {key: store.state_row(key) for key in expected} == expected
+    assert store.state_row(b"nobody wrote this") is None
 
 
 def test_a_deleted_row_of_the_state_is_gone(store: Store) -> None:
@@ -439,6 +441,7 @@ def test_a_deleted_row_of_the_state_is_gone(store: Store) -> None:
     scribe.write_block(tx(3, "delete here"))
 
     assert [key for key, _ in store.state_rows()] == [b"there"]
+    assert store.state_row(b"here") is None
 
 
 def test_blocks_are_appended_in_order(store: Store, chain: list[BlockRows]) -> None:

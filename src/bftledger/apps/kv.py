@@ -80,7 +80,7 @@ class KeyValue:
     def apply(self, transaction: Transaction, context: Context) -> bytes:
         """Executes one operation, or all of a batch. Raises `Rejected`."""
         said = _payload(transaction)
-        if isinstance(said, Operation):
+        if isinstance(said, tuple):
             return _single_result(_apply(said, context))
         versions = []
         for operation in said:
@@ -139,21 +139,22 @@ class KeyValue:
         return ", ".join([f"version {version}" if version else "deleted" for version in versions])
 
 
-_KEPT: Final = "payload of kv"
-_KEPT_BYTES: Final = 4_096
+_KEPT: Final = "operation of kv"
 
 
 def _payload(transaction: Transaction) -> Operation | Batch:
     """What its payload says. Raises `Rejected`.
 
-    A short one is read once and kept with the transaction, which is looked at when it comes in and when it is executed.
+    A single operation is read once and kept with its transaction, which is looked at when it comes in and when it is
+    executed. A batch is not: read, it is many times larger than its bytes, and what waits is bounded in bytes.
     """
-    known: Operation | Batch | None = transaction.__dict__.get(_KEPT)
-    if known is None:
-        known = kv_payload.decode(transaction.payload)
-        if len(transaction.payload) <= _KEPT_BYTES:
-            transaction.__dict__[_KEPT] = known
-    return known
+    known: Operation | None = transaction.__dict__.get(_KEPT)
+    if known is not None:
+        return known
+    said = kv_payload.decode(transaction.payload)
+    if isinstance(said, tuple):
+        transaction.__dict__[_KEPT] = said
+    return said
 
 
 def _apply(operation: Operation, context: Context) -> int:

@@ -6,7 +6,7 @@ says by its first word how many words it has.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from bftledger.apps.machine import MALFORMED, Rejected
 from bftledger.base import cbor
@@ -26,14 +26,8 @@ _NOT_UNDERSTOOD: Final = (
 )
 
 
-class Operation(NamedTuple):
-    """One operation on one key. `kind`: put, delete or cas. `version`: the expected one, of a cas; else None."""
-
-    kind: str
-    key: bytes
-    version: int | None
-    value: bytes
-
+Operation = tuple[str, bytes, int | None, bytes]
+"""put, delete or cas, of a key; the expected version of a cas, else None; the value of a put or cas, else nothing."""
 
 Batch = list[Operation]
 """Operations of one transaction, of which all take effect or none."""
@@ -56,7 +50,7 @@ def decode(payload: bytes) -> Operation | Batch:
 
 def parse(words: Sequence[str]) -> bytes:
     """The payload that these words stand for. Raises `OperatorError`."""
-    is_batch = words[:1] == ["batch"]
+    is_batch = len(words) > 0 and words[0] == "batch"
     operations = _parse_all(list(words[is_batch:]))
     if len(operations) != 1 and not is_batch:
         raise OperatorError(_NOT_UNDERSTOOD)
@@ -75,7 +69,7 @@ def show(payload: bytes) -> str:
         said = decode(payload)
     except Rejected as error:
         return f"({error.reason})"
-    return _show(said) if isinstance(said, Operation) else " ".join(["batch", *map(_show, said)])
+    return _show(said) if isinstance(said, tuple) else " ".join(["batch", *map(_show, said)])
 
 
 def check_key(key: object) -> bytes:
@@ -88,11 +82,11 @@ def check_key(key: object) -> bytes:
 def _operation(fields: object) -> Operation:
     match fields:
         case ["put", key, value]:
-            return Operation("put", check_key(key), None, _check_value(value))
+            return "put", check_key(key), None, _check_value(value)
         case ["delete", key]:
-            return Operation("delete", check_key(key), None, b"")
+            return "delete", check_key(key), None, b""
         case ["cas", key, version, value] if type(version) is int and 0 <= version <= _MAX_VERSION:
-            return Operation("cas", check_key(key), version, _check_value(value))
+            return "cas", check_key(key), version, _check_value(value)
     raise Rejected(MALFORMED, "not an operation: neither put, delete nor cas with their arguments")
 
 
@@ -118,13 +112,9 @@ def _parse_all(words: list[str]) -> list[list[Any]]:
 
 
 def _show(operation: Operation) -> str:
-    match operation.kind:
-        case "put":
-            return f"put {to_text(operation.key)} {to_text(operation.value)}"
-        case "cas":
-            return f"cas {to_text(operation.key)} {operation.version} {to_text(operation.value)}"
-        case _:
-            return f"delete {to_text(operation.key)}"
+    kind, key, version, value = operation
+    words = {"put": [to_text(value)], "cas": [str(version), to_text(value)]}
+    return " ".join([kind, to_text(key), *words.get(kind, [])])
 
 
 def to_bytes(word: str) -> bytes:

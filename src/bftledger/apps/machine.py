@@ -86,7 +86,10 @@ class StateMachine(Protocol):
         ...
 
     def apply(self, transaction: Transaction, context: Context) -> bytes:
-        """Executes the transaction and returns its result, at most 4096 bytes. Raises `Rejected`: then no effect."""
+        """Executes the transaction and returns its result, at most 4096 bytes. Raises `Rejected`: then no effect.
+
+        Whatever else the state raises is not the transaction's fault: let it pass.
+        """
         ...
 
     def query_key(self, args: bytes) -> bytes:

@@ -38,7 +38,7 @@ class Rows:
         """The value, if it is in memory."""
         value = self._young.get(key)
         if value is None and self._old and (value := self._old.get(key)) is not None:
-            self.put(key, value)
+            self.remember(key, value)
         return value
 
     def read(self, key: bytes) -> bytes | None:
@@ -49,6 +49,11 @@ class Rows:
         """Keeps a value, at least until the next `update` but one."""
         self._young[key] = value
         self._bytes += len(value) + _ROW_BYTES
+
+    def remember(self, key: bytes, value: bytes) -> None:
+        """Keeps a value that is stored, if there is room: only an update makes some."""
+        if self._bytes <= self._room:
+            self.put(key, value)
 
     def update(self, changes: Mapping[bytes, bytes | None]) -> None:
         """Keeps what has changed; None deletes. What was put since the last time but one may not be stored yet."""

@@ -85,7 +85,7 @@ class AuthenticatedMap:
         value = self._rows.read(key)
         if value is None or value_hash(value) != expected:
             raise StoreError(f"the state's row {key.hex()} is not what was stored; restore the store")
-        self._rows.put(key, value)
+        self._rows.remember(key, value)
         return value
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:

@@ -24,13 +24,22 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 # Most items are small numbers and byte strings shorter than 65536: an array looks at them itself, which is what makes
 # the walk fast. The numbers are initial bytes (RFC 8949 §3).
-_SHORT_NUMBER_ENDS: Final = 0x18
 _SHORT_ARRAY_STARTS: Final = 0x80
 _SHORT_ARRAY_ENDS: Final = 0x98
-_SHORT_STRING_STARTS: Final = 0x40
-_SHORT_STRING_ENDS: Final = 0x58
 _STRING_OF_ONE_BYTE_LENGTH: Final = 0x58
 _STRING_OF_TWO_BYTE_LENGTH: Final = 0x59
+_LENGTH_OF_SHORT: Final = bytes(
+    [
+        1
+        if (argument < 24 and major <= _NEGATIVE) or (major == _SIMPLE and 20 <= argument <= 22)
+        else 1 + argument
+        if argument < 24 and major in (_BYTES, _TEXT)
+        else 0
+        for major in range(8)
+        for argument in range(32)
+    ]
+)
+"""How long the item is that has this initial byte, if that says it all; else 0."""
 _FIRST_VALUE_OF_WIDTH: Final = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}
 
 
@@ -174,10 +183,8 @@ def _check_item(data: bytes | memoryview, at: int, depth: int, budget: list[int]
         end = at
         for _ in range(argument):
             head = data[end]
-            if head < _SHORT_NUMBER_ENDS:
-                end += 1
-            elif _SHORT_STRING_STARTS <= head < _SHORT_STRING_ENDS:
-                end += 1 + (head & 31)
+            if length := _LENGTH_OF_SHORT[head]:
+                end += length
             elif head == _STRING_OF_ONE_BYTE_LENGTH and data[end + 1] >= 24:
                 end += 2 + data[end + 1]
             elif head == _STRING_OF_TWO_BYTE_LENGTH and data[end + 1]:

@@ -1,6 +1,7 @@
 """Reading a ledger, for asyncio programs: what can be asked of a group, and what each answer is worth."""
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,7 +108,7 @@ class Reader:
         patience_ms = Millis(round(patience * 1_000))
         timing = Timing(patience_ms=patience_ms, resend_ms=Millis(2 * patience_ms), probe_ms=patience_ms)
         self._proofs: Final = Proofs(genesis, self.machine, _VERIFIER)
-        self._session: Final = Session(self._proofs, timing)
+        self._session: Final = Session(self._proofs, timing, random.random)
         self._conversation: Final = Conversation(self._session, replicas)
 
     async def __aenter__(self) -> Self:

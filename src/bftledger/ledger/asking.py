@@ -6,6 +6,7 @@ what the time is (milliseconds, on any clock that does not go backwards) and get
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -23,6 +24,25 @@ _REFRESH_MS: Final = 1_000
 
 _MOST_DOUBLINGS: Final = 6
 """A primary that fails again and again is given its next chance after a minute at most."""
+
+_LEAST_SHARE: Final = 1 / 16
+"""So many transactions go by another replica."""
+
+_MOST_SHARE: Final = 1 / 2
+
+_HOP_IS_NOTHING_MS: Final = 1_000
+"""Where an answer takes so long, nobody would notice another hop. The share grows with it up to there."""
+
+_ENOUGH: Final = 4
+"""So many answers tell how fast a replica is."""
+
+_CLEARLY: Final = 0.75
+"""A replica is preferred that takes so much of the time of another, and `_CLEARLY_MS` less."""
+
+_CLEARLY_MS: Final = 2
+
+_LOOK_AGAIN_MS: Final = 5_000
+"""Not more often are all asked for the view only because another replica was faster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +66,36 @@ class Ask(NamedTuple):
     request: Request
 
 
+@dataclass(slots=True)
+class _Pace:
+    """How long one replica's answers took lately: milliseconds, each new one counts for an eighth."""
+
+    mean_ms: float
+    answers: int = 1
+
+
 class Route:
     """Whom to ask first: the primary, as far as known; else whoever answered last. Shared by all that one client asks.
 
     It holds hints only. A wrong one costs a hop or a time-out.
+
+    A primary that gets everything directly can delay it unseen: the backups know only what they pass on themselves. So
+    a share of the transactions goes by another replica, drawn by chance: one in sixteen, and more where answers take
+    longer and a hop less of that. And if those are answered clearly sooner, all go that way: so a primary must be as
+    slow with what backups see, or its slowness hurts nobody.
+
+    `chance`: numbers from 0 up to 1, drawn one for each transaction; without it no transaction makes a detour.
     """
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, chance: Callable[[], float] | None = None) -> None:
         self.group = group
+        self._chance = chance
+        self._pace: dict[ReplicaId, _Pace] = {}
+        """How fast which replicas are, as far as known in this view."""
+        self._share = _LEAST_SHARE
+        self._is_chosen = False
+        """Whether who is preferred is that for being faster."""
+        self._looked_at: Millis | None = None
         self.preferred = group.primary(View(0))
         self.refresh_at: Millis | None = Millis(0)
         """When the replicas should be asked for their view next; None: there is no reason to."""
@@ -74,11 +116,44 @@ class Route:
         if len(self._failed) == self.group.n:
             self._failed = {replica}
         if replica == self.preferred:
+            self._is_chosen = False
             n = self.group.n
             following = [ReplicaId((replica + i) % n) for i in range(1, n)]
             self.preferred = next(other for other in following if other not in self._failed)
             self.refresh_at = Millis(now + (_REFRESH_MS << min(self._failures, _MOST_DOUBLINGS)))
             self._failures += 1
+
+    def first(self) -> ReplicaId:
+        """Whom to ask first for the next transaction."""
+        if self._chance is None or (drawn := self._chance()) >= self._share:
+            return self.preferred
+        others = [other for other in self.group.replicas if other != self.preferred and other not in self._failed]
+        return others[int(drawn / self._share * len(others))] if others else self.preferred
+
+    def answered(self, replica: ReplicaId, took: int, now: Millis) -> None:
+        """A transaction that was first given to this replica has its proof, after `took` milliseconds."""
+        if self._chance is None:
+            return
+        pace = self._pace.get(replica)
+        if pace is None:
+            pace = self._pace[replica] = _Pace(took)
+        else:
+            pace.mean_ms += (took - pace.mean_ms) / 8
+            pace.answers += 1
+        if replica == self.preferred:
+            self._share = min(max(pace.mean_ms / _HOP_IS_NOTHING_MS, _LEAST_SHARE), _MOST_SHARE)
+        elif pace.answers >= _ENOUGH:
+            self._compare(replica, pace, now)
+
+    def _compare(self, replica: ReplicaId, pace: _Pace, now: Millis) -> None:
+        """Whoever is asked for nothing but trial is faster than who is asked first: perhaps it is the primary now."""
+        usual = self._pace.get(self.preferred)
+        if usual is None or pace.mean_ms >= usual.mean_ms or replica in self._failed:
+            return
+        if self.refresh_at is None and (self._looked_at is None or now - self._looked_at >= _LOOK_AGAIN_MS):
+            self._looked_at = self.refresh_at = now
+        if pace.mean_ms <= _CLEARLY * usual.mean_ms - _CLEARLY_MS:
+            self.preferred, self._is_chosen = replica, True
 
     def refreshing(self) -> None:
         """All are being asked for their view. A primary that was slow once, when it started perhaps, is tried again."""
@@ -102,7 +177,10 @@ class Route:
             return
         reached = sorted(self._views.values(), reverse=True)[self.group.f]
         primary = self.group.primary(reached)
-        if reached != self._view or primary not in self._failed:
+        if reached != self._view:
+            self._pace.clear()  # they have other parts now
+            self._is_chosen = False
+        if reached != self._view or (primary not in self._failed and not self._is_chosen):
             self._view = reached
             self._failed.discard(primary)
             self.preferred = primary
@@ -132,6 +210,7 @@ class Asking(ABC, Generic[A]):
         self._timeout_ms = timeout_ms
         self._ask_all = ask_all
         self._first = route.preferred
+        self._began = Millis(0)
         self._asked: set[ReplicaId] = set()
         self._liars: set[ReplicaId] = set()
         self._busy: dict[ReplicaId, Millis] = {}
@@ -143,6 +222,7 @@ class Asking(ABC, Generic[A]):
 
     def begin(self, now: Millis) -> list[Ask]:
         """Asks the first replica, or all."""
+        self._began = now
         self._deadline = Millis(now + self._timeout_ms)
         self._probe_at = Millis(self._deadline - min(self._timing.probe_ms, self._timeout_ms // 2))
         self._resend_at = Millis(now + self._timing.patience_ms)

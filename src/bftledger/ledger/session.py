@@ -10,6 +10,7 @@ Replies are hostile until proven. What is malformed, or proves nothing, is count
 """
 
 from collections import Counter
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -49,12 +50,15 @@ Action = Send | Done
 
 
 class Session:
-    """All that one client has under way. `now` is in milliseconds on one clock that does not go backwards."""
+    """All that one client has under way. `now` is in milliseconds on one clock that does not go backwards.
 
-    def __init__(self, proofs: Proofs, timing: Timing | None = None) -> None:
+    `chance`: numbers from 0 up to 1, by which some transactions make a detour (`asking.Route`).
+    """
+
+    def __init__(self, proofs: Proofs, timing: Timing | None = None, chance: Callable[[], float] | None = None) -> None:
         self.proofs: Final = proofs
         self.timing: Final = timing or Timing()
-        self.route: Final = Route(proofs.genesis.group)
+        self.route: Final = Route(proofs.genesis.group, chance)
         self.dropped: Final[Counter[str]] = Counter()
         """Replies that were not used: "malformed", "unproven" (they prove nothing, or not what they claim), "stray"
         (to nothing that is still asked: late ones, mostly)."""
@@ -165,7 +169,7 @@ class Session:
                 continue  # one of two items has answered it
             asks: list[Ask] = []
             try:
-                asking.committed(replica, frame, item)
+                asking.committed(replica, frame, item, now)
             except _WRONG:
                 self.dropped["unproven"] += 1
                 asks = asking.lied(replica, now)

@@ -45,7 +45,7 @@ class _Inquiry(Asking[Outcome]):
     def _weigh(self, replica: ReplicaId, reply: Reply, now: Millis) -> list[Ask]:
         match reply:
             case ReceiptReply(receipt=data):
-                self._prove(replica, self._proofs.receipt(data, self.tx_id))
+                self._prove(replica, self._proofs.receipt(data, self.tx_id), now)
             case Fate(tx_id=tx_id, state=state) if tx_id == self.tx_id:
                 return self._heard_fate(replica, state, now)
             case Refused(code=code, reason=reason):
@@ -76,7 +76,7 @@ class _Inquiry(Asking[Outcome]):
     def _said(self, *states: TxState) -> int:
         return sum(state in states for state in self._votes.values())
 
-    def _prove(self, replica: ReplicaId, receipt: Receipt) -> None:
+    def _prove(self, replica: ReplicaId, receipt: Receipt, now: Millis) -> None:
         self._route.proved(replica)
         result = receipt.result
         self.answer = Outcome(
@@ -128,14 +128,19 @@ class Submission(_Inquiry):
     ) -> None:
         request = Submit(request_id=request_id, transaction=transaction.encoded)
         super().__init__(request, transaction.id, proofs, route, timing, timeout_ms)
+        self._first = route.first()
         self._transaction = transaction
         self._receipt_asked: set[ReplicaId] = set()
         self._retry_ms = Millis(0)
 
-    def committed(self, replica: ReplicaId, frame: Committed, item: CommittedItem) -> None:
+    def committed(self, replica: ReplicaId, frame: Committed, item: CommittedItem, now: Millis) -> None:
         """An item of a frame whose header is certified. Raises `Malformed` or `BadProof`: then call `lied`."""
         if self.answer is None and replica not in self._liars:
-            self._prove(replica, self._proofs.committed(frame.header, frame.certificate, item, self._transaction))
+            self._prove(replica, self._proofs.committed(frame.header, frame.certificate, item, self._transaction), now)
+
+    def _prove(self, replica: ReplicaId, receipt: Receipt, now: Millis) -> None:
+        super()._prove(replica, receipt, now)
+        self._route.answered(self._first, now - self._began, now)
 
     def tick(self, now: Millis) -> list[Ask]:
         """As of every question."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from bftledger.base.ids import Millis, Seq
-from bftledger.pbft import wire
+from bftledger.pbft import suspicion, wire
 from bftledger.pbft.effects import Broadcast, Deliver, Effect, Ignored, Persist, Remember, StartTimer, StopTimer
 from bftledger.pbft.messages import Commit, Prepare, PreparedCertificate, PrePrepare, Proposal, Testimony
 from bftledger.pbft.proposals import make_proposal
@@ -110,6 +110,7 @@ def accept(state: State, pre_prepare: PrePrepare, proposal: Proposal) -> list[Ef
     state.remember(slot, proposal)
     if slot.seq > state.executed:
         state.pool.mark_proposed(proposal.transactions)
+        suspicion.on_proposed(state, slot.seq, proposal)
     effects: list[Effect] = [Persist(slot.pre_prepare)]
     if pre_prepare.replica != state.me:
         prepare = state.sign(

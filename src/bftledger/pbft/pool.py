@@ -305,6 +305,10 @@ class Pool:
         """Since when the primary has what was passed on to it alone first."""
         return next(iter(self._passed.values()), None)
 
+    def is_shared(self, transaction: TxId) -> bool:
+        """Whether others know it as well as the primary, as far as this replica does."""
+        return transaction in self._shared
+
     def shared(self) -> Iterator[tuple[Transaction, Moment]]:
         """What the primary and the others know, and since when: what they have known longest comes first."""
         for tx_id, since in self._shared.items():

@@ -122,6 +122,7 @@ class Replica:
 
     def step(self, event: Event, now: Millis) -> tuple[Effect, ...]:
         """What is to be done because of `event`. `now`: this replica's clock, milliseconds since the epoch."""
+        self.state.now = now
         found = self._on_event(event, now)
         effects: list[Effect] = [Ignore(found)] if isinstance(found, Ignored) else found
         state = self.state
@@ -254,6 +255,7 @@ class Replica:
         state.delivering = False
         slot = state.slots[seq]
         state.pool.settle(transactions)
+        state.pace.executed(seq, state.now)
         if slot.pre_prepare and slot.pre_prepare.proposal:
             suspicion.on_work(state, seq, slot.pre_prepare.proposal)
             if transactions:
@@ -275,7 +277,7 @@ class Replica:
         match timer:
             case StatusTimer():
                 effects = status.on_tick(state)
-                if suspicion.is_slow(state, now):
+                if suspicion.is_slow(state, now) or suspicion.is_slower_than_agreement(state):
                     return effects + views.leave_for(state, View(state.view + 1))
                 return effects + suspicion.share_overdue(state)
             case BatchTimer(view):

@@ -22,6 +22,7 @@ from bftledger.pbft.messages import (
     Proposal,
     ViewChange,
 )
+from bftledger.pbft.pace import Pace
 from bftledger.pbft.pool import START, Load, Moment, Pool
 from bftledger.pbft.proposals import NULL_PROPOSAL
 from bftledger.pbft.settings import Settings
@@ -124,8 +125,11 @@ class State:
 
     watched: tuple[View, TxId | Seq] | None = None
     """The view, and the transaction or block, that the request timer runs for."""
+    now: Millis = Millis(0)
+    """What the clock said when the present step began. It may jump."""
     tick: int = 0
     """How often the status timer ran out."""
+    pace: Pace = field(default_factory=Pace)
     work: int = 0
     """What primaries had decided in their views, in thousandths of a full batch (`suspicion.work`)."""
     taken: Load = START.taken

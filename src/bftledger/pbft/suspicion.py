@@ -25,6 +25,7 @@ from bftledger.base.transaction import Transaction
 from bftledger.pbft import wire
 from bftledger.pbft.effects import Broadcast, Effect, Ignored, Send, StartTimer, StopTimer
 from bftledger.pbft.messages import Proposal, Relay
+from bftledger.pbft.pace import PROBES
 from bftledger.pbft.pool import MAX_TRANSACTION_BYTES, Load, Moment, batches
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.state import FORGIVEN_PER_TICK, State
@@ -59,12 +60,16 @@ def patience(state: State) -> Load:
 
 def on_work(state: State, seq: Seq, proposal: Proposal) -> None:
     """The primary of this view had this proposal decided at `seq`."""
-    load = Load(len(proposal.transactions), sum([len(tx.encoded) for tx in proposal.transactions]))
+    load = _load(proposal)
     if not _is_carried_over(state, seq):
         state.taken = Load(state.taken.number + load.number, state.taken.bytes + load.bytes)
     state.work += work(load, state.settings)
     if state.work - state.batch_done.work >= BATCH:
         state.batch_done = state.moment
+
+
+def _load(proposal: Proposal) -> Load:
+    return Load(len(proposal.transactions), sum([len(tx.encoded) for tx in proposal.transactions]))
 
 
 def _is_carried_over(state: State, seq: Seq) -> bool:
@@ -85,7 +90,11 @@ def pass_on(state: State) -> list[Effect]:
     if not state.pool.has_to_pass_on or not state.active or state.is_primary:
         return []
     transactions = state.pool.pass_on(state.moment)
-    return [Send(state.primary, _relay(state, batch)) for batch in batches(transactions, state.settings)]
+    effects: list[Effect] = [Send(state.primary, _relay(state, each)) for each in batches(transactions, state.settings)]
+    if state.pace.alarmed:
+        effects += _broadcast(state, state.pool.share_passed(RELAYED, state.moment))
+    _time(state, transactions)
+    return effects
 
 
 def relay_refusal(state: State, message: Relay) -> Ignored | None:
@@ -165,6 +174,50 @@ def go_on_watching(state: State, timer: RequestTimer) -> list[Effect]:
 
 def _half_timeout(state: State) -> Millis:
     return Millis(state.suspicion_timeout() // 2)
+
+
+# ── how fast the primary is, against the others: see `pace` ──
+
+
+def _time(state: State, transactions: tuple[Transaction, ...]) -> None:
+    """Times what is passed on now, if only the primary can delay it.
+
+    Not what the primary passed on itself, because it has had that for longer; nor what others may refuse as created
+    too late.
+    """
+    if state.new_view is not None and any(each.seq > state.executed for each in state.new_view.pre_prepares[-1:]):
+        return
+    origins, pool = state.pool.origins(), state.pool
+    for transaction in transactions[:PROBES]:
+        if transaction.created <= state.now and origins.get(transaction.id) != state.primary:
+            state.pace.passed_on(transaction.id, state.now, state.tick, shared=pool.is_shared(transaction.id))
+
+
+def on_proposed(state: State, seq: Seq, proposal: Proposal) -> None:
+    """A backup accepted this proposal of its primary."""
+    if state.is_primary or _is_carried_over(state, seq):
+        return
+    pace = state.pace
+    pace.agreeing(seq, state.now)
+    if not pace.probes:
+        return
+    pace.proposed(proposal.transactions, state.now, state.tick, state.settings.status_interval_ms)
+    if pace.probes and work(_load(proposal), state.settings) >= BATCH // 2:
+        pace.probes.clear()  # a queue may be worked off, and they wait in it
+
+
+def is_slower_than_agreement(state: State) -> bool:
+    """Whether the primary is to be accused because what all know waits longer for it than it must. At each tick."""
+    pace = state.pace
+    if not _may_accuse(state):
+        pace.forget()
+        return False
+    pace.probes = {tx_id: probe for tx_id, probe in pace.probes.items() if tx_id in state.pool}
+    pace.close_tick(state.tick, state.settings, state.suspicion_timeout())
+    if pace.accuses:
+        pace.accused()
+        return True
+    return False
 
 
 # ── what was passed on first: at each tick ──

@@ -160,6 +160,7 @@ def enter(state: State, message: NewView) -> list[Effect]:
         leave(state, message.view)
     state.active = True
     state.new_view_timer_runs = False
+    state.pace.forget()
     state.watched = None  # the new primary has the whole time, whatever ran while it was awaited
     state.new_view = message
     state.witness.memory.entered(message)

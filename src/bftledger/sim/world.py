@@ -99,7 +99,11 @@ class World(Timeline):
             Client(
                 number=i,
                 world=self,
-                session=Session(proofs, Timing(patience_ms=work.patience_ms)),
+                session=Session(
+                    proofs,
+                    Timing(patience_ms=work.patience_ms),
+                    Random(f"routes of client {i} of {self.plan.seed}").random,
+                ),
                 signer=self.keys.client(i % CLIENTS),
                 genesis_hash=self.genesis.genesis_hash,
                 machine=machine,

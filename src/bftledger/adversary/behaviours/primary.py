@@ -220,9 +220,12 @@ class Slow(Behaviour):
     name = "slow"
     does = "As primary it delays each proposal until just before the others would suspect it."
     stopped_by = (
-        "What a primary has known for 2T is to be settled, whatever else it ordered; else it is suspected (§4.4)."
+        "Backups compare how long it lets wait what they passed on with how long agreement takes without it, and "
+        "clients let them pass on a share; what it has known for 2T is to be settled in any case (§4.4)."
     )
-    shows = "All transactions commit, at the latest in another view."
+    shows = (
+        "All transactions commit; if they come soon enough after one another, there is a view change within seconds."
+    )
     takes = "the delay in percent of the request time-out, at most 1000; 90 without it"
 
     def __init__(self, scene: Scene, argument: str = "") -> None:

@@ -73,7 +73,7 @@ class Late(Behaviour):
 
     name = "late"
     does = "It holds everything back that it sends to replicas."
-    stopped_by = f"{QUORUMS}; a primary that is late for longer than T is suspected (§4.4)."
+    stopped_by = f"{QUORUMS}; a primary that is late is left, compared with the others (§4.4)."
     shows = "The others commit everything at their own pace; old messages are ignored."
     takes = "the delay in milliseconds, at most 60000; 90 percent of the request time-out without it"
 

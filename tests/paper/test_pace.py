@@ -1,0 +1,252 @@
+"""A primary that takes its time: it is compared with the rest of the group, not only with T (NSDI'09; not in OSDI'99).
+
+T is 500 ms and `batch_wait_ms` 50 where nothing else is said, so a wait may be 125 + 50 ms and four agreements.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+
+from bftledger.base.ids import Millis
+from bftledger.pbft.effects import Broadcast, Effect
+from bftledger.pbft.events import Submitted
+from bftledger.pbft.messages import Relay, ViewChange
+from bftledger.pbft.pace import ALARM, CALM, FORGET, SAMPLES
+from bftledger.pbft.timers import StatusTimer
+from tests.builders import NOW, TestedReplica, Writer, a_replica, delivered, fired, only, sent, tx
+
+W = Writer()
+TICK: Final = 100
+
+
+@dataclass
+class Group:
+    """What replica 1 sees of its group, whose primary takes its time."""
+
+    backup: TestedReplica
+    now: int = NOW
+    seq: int = 0
+    view: int = 0
+    ticks: int = 0
+
+    def wait(self, ms: int) -> list[Effect]:
+        """Time passes, with its ticks; returns what is done at them."""
+        found: list[Effect] = []
+        for _ in range(ms):
+            self.now += 1
+            if self.now % TICK == 0:
+                self.ticks += 1
+                found += self.backup.take(fired(StatusTimer()), Millis(self.now))
+        return found
+
+    def order(self, *of: str, agreement: int = 5) -> list[Effect]:
+        """The primary proposes these now, and they are executed `agreement` ms later."""
+        self.seq += 1
+        n, v, at = self.seq, self.view, self.now
+        primary = v % 4
+        others = [i for i in range(4) if i not in (1, primary)]
+        self.take(W.pre_prepare(seq=n, of=of, view=v, time=at))
+        found = self.wait(agreement)
+        self.take(W.prepare(others[0], seq=n, of=of, view=v, time=at))
+        for i in (primary, others[0]):
+            self.take(W.commit(i, seq=n, of=of, view=v, time=at))
+        self.backup.take(delivered(n, *of), Millis(self.now))
+        for i in (primary, others[0]):
+            self.take(W.checkpoint(i, seq=n))
+        return found
+
+    def take(self, message: object) -> tuple[Effect, ...]:
+        return self.backup.take(message, Millis(self.now))  # type: ignore[arg-type]
+
+    def one(self, ms: int, *, by: int | None = 2, agreement: int = 5, name: str = "") -> list[Effect]:
+        """A transaction that all know, by a RELAY of this replica; without one, that a client brings here. The primary
+        orders it after `ms`; then the tick is over."""
+        what = name or f"{self.now}"
+        found = [*self.take(Submitted((tx(what),)) if by is None else W.relay(by, what))]
+        found += self.wait(ms)
+        found += self.order(what, agreement=agreement)
+        return found + self.wait(-self.now % TICK)
+
+
+def until_accused(group: Group, ms: int, *, most: int = 3 * SAMPLES, by: int | None = 2, agreement: int = 5) -> int:
+    """After how many transactions, each of which waits `ms`, the primary is accused; 0 if it is not."""
+    for count in range(1, most + 1):
+        if sent(group.one(ms, by=by, agreement=agreement), ViewChange):
+            return count
+    return 0
+
+
+def a_group(**settings: Any) -> Group:
+    return Group(a_replica(id=1, **settings))
+
+
+@pytest.mark.parametrize("ms", [220, 300, 450])
+def test_a_primary_that_lets_wait_what_all_know_is_left_after_some_transactions(ms: int) -> None:
+    assert until_accused(a_group(), ms) == SAMPLES
+
+
+@pytest.mark.parametrize(
+    ("ms", "agreement"), [(0, 0), (5, 5), (190, 5), (300, 40), (450, 80)], ids=lambda value: f"{value}"
+)
+def test_a_primary_is_not_left_for_what_agreement_and_messages_take(ms: int, agreement: int) -> None:
+    assert until_accused(a_group(), ms, agreement=agreement) == 0
+
+
+def test_the_limit_grows_with_the_timeout_and_with_the_time_for_a_batch() -> None:
+    assert until_accused(a_group(request_timeout_ms=1_500), 350) == 0
+    assert until_accused(a_group(batch_wait_ms=200), 300) == 0
+
+
+def test_what_one_backup_alone_passes_on_makes_it_share_before_it_accuses() -> None:
+    """Who leaves a view alone moves nobody."""
+    group = a_group()
+    shared = accused = 0
+    for count in range(1, 60):
+        effects = group.one(250, by=None)
+        if not shared and sent(only(effects, Broadcast), Relay):
+            shared = count
+        if sent(effects, ViewChange):
+            accused = count
+            break
+
+    assert (shared, accused) == (ALARM + 1, ALARM + SAMPLES)
+
+
+def test_few_outliers_accuse_nobody() -> None:
+    group = a_group()
+    found = [effect for count in range(60) for effect in group.one(300 if count % 15 < 7 else 5)]
+
+    assert sent(found, ViewChange) == []
+
+
+def test_ordering_the_transactions_of_friends_in_between_does_not_help() -> None:
+    """The longest wait of a tick counts."""
+    group = a_group()
+    accused = 0
+    for count in range(1, 40):
+        group.take(W.relay(2, f"honest {count}"))
+        found = group.wait(290)
+        for i in range(3):
+            group.take(W.relay(3, f"friend {count} {i}"))
+            found += group.order(f"friend {count} {i}", agreement=1)
+        found += group.order(f"honest {count}", agreement=1)
+        found += group.wait(-group.now % TICK)
+        if sent(found, ViewChange):
+            accused = count
+            break
+
+    assert accused == SAMPLES
+
+
+def test_who_waits_behind_half_a_batch_does_not_count() -> None:
+    """An honest primary has a queue then, and works it off."""
+    group = a_group(batch_count=4)
+    found: list[Effect] = []
+    for count in range(40):
+        group.take(W.relay(2, f"late {count}"))
+        found += group.wait(150)
+        found += group.order(f"first {count}", f"second {count}")
+        found += group.wait(140)
+        found += group.order(f"late {count}")
+        found += group.wait(-group.now % TICK)
+
+    assert sent(found, ViewChange) == []
+
+
+def test_what_the_primary_passed_on_itself_does_not_count() -> None:
+    """It has had that for longer: it would be measured as faster than it is."""
+    group = a_group()
+    until_accused(group, 300, most=SAMPLES, by=0)
+
+    assert len(group.backup.state.pace.waits) == 0
+
+
+def test_what_others_may_find_created_too_late_does_not_count() -> None:
+    """A client with a fast clock must not get an honest primary accused."""
+    group = a_group()
+    group.now = tx("x").created - 10_000
+    until_accused(group, 300, most=SAMPLES)
+
+    assert len(group.backup.state.pace.waits) == 0
+
+
+def test_a_clock_that_jumps_accuses_nobody() -> None:
+    """Ticks are no clock: no wait is longer than they say, and none is negative."""
+    group = a_group()
+    found: list[Effect] = []
+    for count in range(40):
+        what = f"{count}"
+        group.take(W.relay(2, what))
+        group.now += 5_000 if count % 2 else -5_000
+        found += group.order(what)
+        found += group.wait(TICK)
+
+    assert sent(found, ViewChange) == []
+
+
+def test_what_was_measured_before_a_view_counts_for_nothing_in_it() -> None:
+    group = a_group()
+    assert until_accused(group, 300, most=SAMPLES - 1) == 0
+    stable = W.certificate(group.seq, by=(0, 1, 2))
+    group.take(W.new_view([W.view_change(i, view=2, stable=stable) for i in (0, 2, 3)]))
+    group.view = 2
+
+    assert until_accused(group, 300, most=SAMPLES - 1, by=3) == 0
+    assert until_accused(group, 300, by=3) == 1
+
+
+def test_nothing_counts_until_a_view_has_executed_what_it_carries_over() -> None:
+    """Its primary can propose nothing meanwhile."""
+    group = a_group()
+    group.take(W.new_view([W.view_change(i, view=2, prepared=[W.prepared(of="old")]) for i in (0, 2, 3)]))
+    group.take(W.relay(3, "new"))
+
+    assert group.backup.state.pace.probes == {}
+
+
+def test_a_primary_that_was_slow_once_is_not_left_when_it_is_not_any_more() -> None:
+    """Nobody is accused for what was before the network healed: the newest sample must be a slow one."""
+    group = a_group()
+    assert until_accused(group, 300, most=SAMPLES - 1) == 0
+    found = [effect for _ in range(60) for effect in group.one(5)]
+
+    assert sent(found, ViewChange) == []
+
+
+def test_what_was_measured_long_ago_is_forgotten() -> None:
+    group = a_group()
+    assert until_accused(group, 300, most=SAMPLES - 1) == 0
+    group.wait(FORGET * TICK + 1_000)
+
+    assert until_accused(group, 300, most=SAMPLES - 1) == 0
+
+
+def test_a_replica_that_lags_measures_nothing() -> None:
+    group = a_group()
+    until_accused(group, 300, most=SAMPLES - 1)
+    group.take(W.stable(2, W.certificate(group.seq + 9, by=(0, 2, 3))))
+
+    assert sent(group.wait(TICK), ViewChange) == []
+    assert len(group.backup.state.pace.waits) == 0
+
+
+def test_each_accusation_doubles_the_limit_and_good_ones_halve_it_again() -> None:
+    """Else accusations that are wrong could go on for ever."""
+    group = a_group()
+    assert until_accused(group, 300) == SAMPLES
+    stable = W.certificate(group.seq, by=(0, 1, 2))
+    group.take(W.new_view([W.view_change(i, view=2, stable=stable) for i in (0, 2, 3)]))
+    group.view = 2
+
+    assert until_accused(group, 300, by=3) == 0
+    for _ in range(CALM):
+        group.one(5, by=3)
+    assert until_accused(group, 300, by=3) in range(1, SAMPLES + 1)
+
+
+def test_what_is_timed_is_bounded() -> None:
+    group = a_group()
+    group.take(Submitted(tuple(tx(f"{i}") for i in range(200))))
+
+    assert len(group.backup.state.pace.probes) == 64
