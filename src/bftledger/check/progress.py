@@ -113,7 +113,7 @@ class Patience:
         self._executed_at[replica] = now
 
     def entered(self, replica: ReplicaId, view: View) -> None:
-        """This view has begun for it; in the same round it may have left another for it, and its VIEW-CHANGE follows."""
+        """This view has begun for it; in the same round it may have left another, and its VIEW-CHANGE follows."""
         self._since.pop(replica, None)
         self._left_for[replica] = max(view, self._left_for.get(replica, view))
 
