@@ -219,7 +219,7 @@ def draw(result: Result) -> list["Picture"]:
         drawn.append(
             p.finish(
                 figure,
-                "The slowest of 100 within each stretch of time, at the lowest and the highest rates: a growing backlog rises.",
+                "The slowest of 100 in each stretch of time, at the lowest and highest rates: a growing backlog rises.",
             )
         )
     return drawn

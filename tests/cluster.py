@@ -25,6 +25,7 @@ from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.messages import Blocks, Proposal
 from bftledger.pbft.recovery import Recent
 from bftledger.pbft.replica import Replica
+from bftledger.pbft.rooms import Load
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import Timer
 from bftledger.pbft.witness import Witness
@@ -270,6 +271,7 @@ class Cluster:
         if tip != message.certificate.block_hash:
             return ev.InstallFailed()
         ids: list[TxId] = []
+        loads: list[Load] = []
         for data in message.blocks:
             _, time, encoded = cbor.decode(data)
             transactions = [decode_transaction(item, GENESIS) for item in encoded]
@@ -277,9 +279,10 @@ class Cluster:
             assert block == data, "a certified block executes to itself"
             self._record(len(node.store.blocks), block_hash)
             ids += [tx.id for tx in transactions]
+            loads.append(Load(len(transactions), sum([len(tx.encoded) for tx in transactions])))
         height = Seq(len(node.store.blocks))
         self.log(f"{node.id}: installs blocks {message.first} to {height}")
-        return ev.Installed(height, node.store.hashes[-1], tuple(ids), message.certificate)
+        return ev.Installed(height, node.store.hashes[-1], tuple(ids), tuple(loads), message.certificate)
 
     def _read(self, node: Node, to: ReplicaId, first: Seq) -> Iterator[ev.Event]:
         store = node.store

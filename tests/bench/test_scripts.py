@@ -122,7 +122,8 @@ def test_open_loop_is_offered_what_was_said(result_of: Callable[[str], Path]) ->
 def test_simulator_is_measured_with_and_without_its_oracles(result_of: Callable[[str], Path]) -> None:
     rows = json.loads(result_of("simulator.py").read_text())["results"]
 
-    assert [row["blocks"] for row in rows[:3]] == [25, 5, 1]
+    blocks = [row["blocks"] for row in rows[:3]]
+    assert 100 > blocks[0] > blocks[1] > blocks[2] > 0
     assert all(row[name] > 0 for row in rows for name in ("run_ms", "world_ms", "events_per_s"))
 
 

@@ -3,7 +3,7 @@
 from bftledger.base.ids import ReplicaId, Seq, View
 from bftledger.check.bounds import Bound, exceeded, state_bounds
 from bftledger.check.violation import MAX_VIOLATIONS
-from bftledger.pbft.pool import CLIENTS
+from bftledger.pbft.rooms import CLIENTS
 from bftledger.pbft.state import Slot
 from tests.builders import Writer, a_replica, proposal
 from tests.engine.engines import Engines

@@ -224,7 +224,7 @@ def refused(group: Engines, tx: Transaction) -> tuple[int, str]:
         ({"payload": b"\x00" * 101}, INADMISSIBLE, "payload"),
         ({"lifetime": 10_001}, INADMISSIBLE, "lives longer"),
         ({"by": "mallory"}, INADMISSIBLE, "not a member"),
-        ({"created": 5_001}, INADMISSIBLE, "check the clock"),
+        ({"created": 10_001}, INADMISSIBLE, "check the clock"),
         ({"payload": b"nonsense"}, MALFORMED, "not an operation"),
     ],
 )

@@ -98,7 +98,7 @@ def test_who_submits_what_is_created_too_late_for_some_shields_no_primary() -> N
     group = Engines()
     group.passes = lambda source, to, message: not (source == 0 and isinstance(message, PrePrepare))
     group.run(100)
-    early, honest = group.transaction(by="mallory", created=2_900), group.transaction()
+    early, honest = group.transaction(by="mallory", created=5_900), group.transaction()
     group.submit(3, early)
     group.run(10)
     group.submit(3, honest)
@@ -157,13 +157,13 @@ def test_a_backup_that_sets_its_clock_all_the_time_suspects_nobody(backup: int) 
 
 
 def test_a_primary_that_works_off_a_full_pool_is_not_suspected() -> None:
-    """A block takes 0.3 s, and what a backup passes on waits behind 7.5 s of others' transactions."""
+    """A block takes 0.3 s, and what a client submits last waits for 7 s of its own and of others' transactions."""
     group = Engines(delay=100, pool_count=2_000, pool_share=2_000, batch_count=50, pipeline=1)
     group.run(500)
     group.submit(0, *[group.transaction(by="bob") for _ in range(2_000)])
     group.run(50)
-    late = group.transaction()
-    group.submit(3, late)
+    late = group.transaction(by="carol")
+    group.submit(3, *[group.transaction(by="carol") for _ in range(600)], late)
     group.run(5_000)
     waits = not has(group, late)
 
@@ -204,8 +204,8 @@ def test_what_only_the_fastest_clock_finds_created_in_time_is_refused_there() ->
     group = Engines()
     group.hosts[2].skew = 1_000
     group.run(3_000)
-    group.submit(2, group.transaction(created=5_990))
-    early, replies = group.transaction(created=3_900), group.taken()
+    group.submit(2, group.transaction(created=10_990))
+    early, replies = group.transaction(created=6_900), group.taken()
     group.submit(2, early)
     group.run(3_000)
 

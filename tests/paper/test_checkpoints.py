@@ -164,8 +164,8 @@ def test_blocks_that_nobody_asked_for_are_ignored() -> None:
 def test_fetched_blocks_continue_until_the_certificate_is_reached() -> None:
     backup = lagging().having(W.relay(2, "pay bob"))
     certificate = W.certificate(3, by=(0, 2, 3))
-    half_way = backup.take(Installed(Seq(2), block_hash(2), (tx("pay bob").id,), certificate))
-    done = backup.take(Installed(Seq(3), block_hash(3), (), certificate))
+    half_way = backup.take(Installed(Seq(2), block_hash(2), (tx("pay bob").id,), (), certificate))
+    done = backup.take(Installed(Seq(3), block_hash(3), (), (), certificate))
 
     assert sent(half_way, FetchBlocks) == [W.fetch_blocks(1, first=3)]
     assert sent(done, FetchBlocks) == []

@@ -104,7 +104,7 @@ def test_a_batch_is_bounded_in_bytes_and_a_larger_transaction_goes_alone() -> No
     effects = primary.take(Submitted((large, small)))
 
     assert [p.proposal.transactions for p in sent(effects, PrePrepare) if p.proposal] == [(large,)]
-    assert primary.state.pool.waiting() == (small,)
+    assert primary.state.pool.waiting.all() == (small,)
 
 
 def test_primary_keeps_at_most_a_pipeline_of_proposals_in_flight() -> None:

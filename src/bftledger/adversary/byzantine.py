@@ -7,7 +7,7 @@ core's, so it can go straight again at any time (`end`); what it says beside the
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final, cast
@@ -77,8 +77,10 @@ class Byzantine:
         signers: Mapping[ReplicaId, Signer],
         seed: int | str = 0,
         is_lying: bool = True,
+        on_first_lie: Callable[[str], None] | None = None,
     ) -> None:
         """`signers`: its own key, and those of its accomplices. `is_lying`: from the start, else when told (`begin`).
+        `on_first_lie` is called with the name of each behaviour that deviates for the first time.
 
         Raises `OperatorError` for a bad argument.
         """
@@ -95,6 +97,7 @@ class Byzantine:
         """What the last round sent to whom that the honest engine would not have sent there."""
         self.withheld: set[tuple[ReplicaId, bytes]] = set()
         """What the honest engine wanted the last round to send to whom, and it did not; or not yet."""
+        self._on_first_lie = on_first_lie
         self._extra: list[Frame] = []
         self._held: list[Held] = []
         self._order = 0
@@ -211,6 +214,8 @@ class Byzantine:
     def _count(self, behaviours: Iterable[Behaviour]) -> None:
         for behaviour in behaviours:
             self.lies[behaviour.name] += 1
+            if self.lies[behaviour.name] == 1 and self._on_first_lie is not None:
+                self._on_first_lie(behaviour.name)
 
     def _read(self, frame: bytes) -> Message | None:
         try:

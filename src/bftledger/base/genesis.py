@@ -64,7 +64,7 @@ class Genesis:
     replicas: tuple[ReplicaKeys, ...]
     members: tuple[PublicKey, ...] = ()
     max_lifetime_ms: Millis = Millis(300_000)
-    max_skew_ms: Millis = Millis(5_000)
+    max_skew_ms: Millis = Millis(10_000)
     max_payload_bytes: int = 65_536
     format: int = FORMAT
 

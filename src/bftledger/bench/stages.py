@@ -21,8 +21,10 @@ from bftledger.ledger.executor import Executor
 from bftledger.ledger.history import History
 from bftledger.pbft import proposals, wire
 from bftledger.pbft.authenticate import Authenticator
+from bftledger.pbft.passing import Passing
 from bftledger.pbft.pool import Pool
 from bftledger.pbft.replica import Replica
+from bftledger.pbft.waiting import Waiting
 from bftledger.storage.sqlite import SqliteStore
 
 SIGNATURES: Final = "signatures checked"
@@ -80,7 +82,9 @@ POINTS: Final = (
     Point(Desk, "take_submitted", REQUESTS),
     Point(Replica, "refusal_of", CORE),
     Point(Replica, "step", CORE),
-    *(Point(Pool, name, POOL) for name in ("admit", "admit_relayed", "mark_proposed", "settle", "batch", "pass_on")),
+    *(Point(Pool, name, POOL) for name in ("admit", "admit_relayed", "mark_proposed", "settle", "expired")),
+    Point(Waiting, "batch", POOL),
+    Point(Passing, "pass_on", POOL),
     Point(proposals, "make_proposal", ENCODING),
     Point(wire, "encode", ENCODING),
     Point(Ledger, "rows", ENCODING),

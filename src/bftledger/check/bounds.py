@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from bftledger.check.violation import Violation, first
-from bftledger.pbft.pool import CLIENTS, PROPOSALS
+from bftledger.pbft.rooms import CLIENTS, PROPOSALS
 from bftledger.pbft.settings import MAX_BATCH_COUNT
 from bftledger.pbft.state import State
 

@@ -125,8 +125,8 @@ def replica(
 ) -> None:
     """Runs one replica of a group as a traitor in the foreground, until SIGTERM or Ctrl-C.
 
-    It takes the place of that replica, with its key and its ledger, and says so. When it stops it says what it did.
-    Never let it near a group that anybody relies on: it lies.
+    It takes the place of that replica, with its key and its ledger, and says so. It says when each behaviour first
+    makes it lie, and when it stops what it did. Never let it near a group that anybody relies on: it lies.
     """
     from bftledger.node.driver import run_replica  # noqa: PLC0415  (the network, which other commands start without)
     from bftledger.node.presence import Presence  # noqa: PLC0415
@@ -139,16 +139,22 @@ def replica(
         raise output.Misused(f"--accomplice {me}: that is the replica itself, whose key it has; name another one")
     traitor: list[Byzantine] = []
 
+    def say_first_lie(name: str) -> None:
+        output.note(f"replica {me} lies: {name}")
+
     def wrap(engine: Engine) -> Byzantine:
         signers = {i: opened.secrets(i).signer for i in (me, *together)}
         try:
-            traitor.append(Byzantine(engine, choices, signers=signers, seed=seed, is_lying=not on_signal))
+            lens = Byzantine(
+                engine, choices, signers=signers, seed=seed, is_lying=not on_signal, on_first_lie=say_first_lie
+            )
+            traitor.append(lens)
         except OperatorError as error:  # what follows a colon means something to a replica that runs, or nothing
             raise output.Misused(f"--behaviour {error}") from None
         output.note(_warning(me, choices, together))
         if on_signal:
-            _obey_signals(traitor[0])
-        return traitor[0]
+            _obey_signals(lens)
+        return lens
 
     try:
         with Presence(opened, me):

@@ -17,7 +17,7 @@ from bftledger.base.genesis import Genesis
 from bftledger.base.ids import Millis, ReplicaId, Seq, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.engine.desk import Desk
-from bftledger.engine.opening import genesis_block_hash, open_ledger
+from bftledger.engine.opening import NOT_AHEAD, genesis_block_hash, open_ledger
 from bftledger.ledger.block import Block
 from bftledger.ledger.chain import verify_segment, verify_way
 from bftledger.ledger.executor import Executed
@@ -57,6 +57,7 @@ from bftledger.pbft.evidence import Evidence
 from bftledger.pbft.memory import SPAN
 from bftledger.pbft.messages import Blocks, CheckpointCertificate, Message, NewView, Proposal, Relay
 from bftledger.pbft.replica import Replica
+from bftledger.pbft.rooms import CLIENTS, Load
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import Timer
 from bftledger.storage.recall import recall_certificate, recall_evidence, recall_recent, recall_votes
@@ -114,7 +115,14 @@ class Engine:
         self.store = store
         self.ledger = open_ledger(genesis, machine, store)
         self.door = door or Authenticator(genesis.group, verifier)
-        self.replica = Replica(me, genesis.group, signer, settings, genesis_block=genesis_block_hash(self.ledger))
+        self.replica = Replica(
+            me,
+            genesis.group,
+            signer,
+            settings,
+            genesis_block=genesis_block_hash(self.ledger),
+            ahead_ms=Millis(genesis.max_skew_ms - settings.clock_skew_ms),
+        )
         recall = Authenticator(genesis.group, verifier)
         self.replica.recover(
             recall_votes(store, recall),
@@ -233,13 +241,18 @@ class Engine:
         return reason is None
 
     def _fresh(self, transactions: tuple[Transaction, ...], now: Millis) -> tuple[Transaction, ...]:
-        """Those that may still be ordered: a peer may pass on what is in the ledger, or not admissible at all."""
-        known = self.store.contains([tx.id for tx in transactions])
-        return tuple(tx for tx in transactions if tx.id not in known and self._is_admissible(tx, now))
+        """Those that may still be ordered: a peer may pass on what is in the ledger, or not admissible at all.
 
-    def _is_admissible(self, transaction: Transaction, now: Millis) -> bool:
+        A backup takes only what is admissible to every primary, by whose clock it may be `clock_skew_ms` earlier: or it
+        would wait in vain, and accuse an honest one.
+        """
+        ahead = NOT_AHEAD if self.replica.state.is_primary else self._settings.clock_skew_ms
+        known = self.store.contains([tx.id for tx in transactions])
+        return tuple(tx for tx in transactions if tx.id not in known and self._is_admissible(tx, now, ahead))
+
+    def _is_admissible(self, transaction: Transaction, now: Millis, ahead: Millis) -> bool:
         try:
-            self.ledger.admit(transaction, now)
+            self.ledger.admit(transaction, now, ahead=ahead)
         except Rejected:
             return False
         return True
@@ -252,8 +265,9 @@ class Engine:
             effects = self.replica.step(event, now)
             if isinstance(event, Installed):
                 self.desk.on_installed()
-                expired = self._expired()
-                if expired:
+            if isinstance(event, Installed | Delivered):
+                expired = self.replica.state.pool.expired(self.ledger.tip.time)
+                if expired:  # a proposal tells what its own block leaves out, and nothing what only waits
                     events.append(Withdrawn(expired))
             elif isinstance(event, Withdrawn):
                 self.desk.on_withdrawn(event.transactions)
@@ -308,17 +322,22 @@ class Engine:
         return None
 
     def _withdraw(self, transactions: tuple[Transaction, ...], now: Millis) -> Event | None:
-        """Finds those among pending transactions that no peer would take: only this replica would wait for them."""
-        passed_on = tuple(tx for tx in transactions if tx.id not in self._admitted)
-        fresh = {tx.id for tx in self._fresh(passed_on, now)}
-        settled = tuple(tx.id for tx in passed_on if tx.id not in fresh)
-        return Withdrawn(settled) if settled else None
+        """Finds those among pending transactions that no peer would take: only this replica would wait for them.
 
-    def _expired(self) -> tuple[TxId, ...]:
-        """What is pending and has expired by the ledger's time. A proposal tells what its block leaves out; who fetched
-        the block without it has to find out."""
-        time = self.ledger.tip.time
-        return tuple([tx.id for tx in self.replica.state.pool.pending() if tx.expires < time])
+        What its own clients submitted is too early for no other, unless a clock was set back, and will be in time.
+        """
+        passed_on = [tx for tx in transactions if tx.id not in self._admitted]
+        known = self.store.contains([tx.id for tx in passed_on])
+        origins = self.replica.state.pool.origins()
+        settled = []
+        for tx in passed_on:
+            if origins.get(tx.id) == CLIENTS:
+                will_do = self._is_admissible(tx, max(tx.created, now), NOT_AHEAD)
+            else:
+                will_do = self._is_admissible(tx, now, self._settings.clock_skew_ms)
+            if tx.id in known or not will_do:
+                settled.append(tx.id)
+        return Withdrawn(tuple(settled)) if settled else None
 
     def _halt(self, reason: str) -> Halted:
         """Nothing of this round is kept or sent but what it found out about others."""
@@ -361,6 +380,7 @@ class Engine:
             self.dropped[type(error).__name__] += 1
             return InstallFailed()
         transactions: list[TxId] = []
+        loads: list[Load] = []
         for block in blocks:
             try:
                 executed = self.ledger.executor.replay(block)
@@ -369,8 +389,9 @@ class Engine:
             self._save_block(executed)
             self.desk.on_executed(executed, set())
             transactions += executed.ids
+            loads.append(Load(len(executed.transactions), sum([len(tx.encoded) for tx in executed.transactions])))
         tip = self.ledger.tip
-        return Installed(tip.height, tip.hash, tuple(transactions), message.certificate)
+        return Installed(tip.height, tip.hash, tuple(transactions), tuple(loads), message.certificate)
 
     def _is_contradicted_by(self, message: Blocks) -> bool:
         """Whether these blocks, proven by their certificate, stand on another block than the newest here."""

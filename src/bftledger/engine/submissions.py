@@ -54,7 +54,9 @@ class Submissions:
         self._ledger = ledger
         self._archive = archive
         self._pool = state.pool
-        self._clock_skew_ms = state.settings.clock_skew_ms
+        self._ahead_ms = Millis(2 * state.settings.clock_skew_ms)
+        """By the clock of whoever this replica passes it on to, and of whoever that one does, what it takes must be
+        admissible as well."""
         self._door = door
         self._arrived: list[tuple[Waiter, Transaction]] = []
         self._fresh: dict[TxId, Transaction] = {}
@@ -115,7 +117,7 @@ class Submissions:
             return [(waiter.route, self._archive.expired(waiter.request_id, tx_id))]
         try:
             self._door.verify_transaction(transaction)
-            self._ledger.admit(transaction, now, ahead=self._clock_skew_ms)
+            self._ledger.admit(transaction, now, ahead=self._ahead_ms)
         except Rejected as error:
             return self._refuse(waiter, "not admissible", error.code, error.reason)
         except BadSignature as error:

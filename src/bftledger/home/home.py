@@ -125,6 +125,12 @@ class Home:
                 f"{self.config_path}: has {len(config.replicas)} replicas, and the genesis {self.genesis.group.n}: "
                 "have one [[replica]] for each"
             )
+        skew, allowed = config.protocol.clock_skew_ms, self.genesis.max_skew_ms
+        if 2 * skew > allowed:
+            raise OperatorError(
+                f"{self.config_path}: protocol.clock_skew_ms = {skew}: with the genesis's max_skew_ms = {allowed} it "
+                f"should be at most {allowed // 2}: what one replica finds created in time, all others must"
+            )
         return config
 
     def check_replica_id(self, replica: int) -> ReplicaId:

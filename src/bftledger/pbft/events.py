@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bftledger.base.ids import Digest, ReplicaId, Seq, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.pbft.messages import CheckpointCertificate, Message
+from bftledger.pbft.rooms import Load
 from bftledger.pbft.timers import Timer
 
 
@@ -62,12 +63,14 @@ class Delivered:
 class Installed:
     """The fetched blocks of `Install` proved right, were executed, and are stored in the same round.
 
-    `seq`, `block_hash`: of the last of them. `transactions`: the ids in all of them. `certificate`: what proved them.
+    `seq`, `block_hash`: of the last of them. `transactions`: the ids in all of them. `loads`: how much was in each.
+    `certificate`: what proved them.
     """
 
     seq: Seq
     block_hash: Digest
     transactions: tuple[TxId, ...]
+    loads: tuple[Load, ...]
     certificate: CheckpointCertificate
 
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from bftledger.base.ids import ReplicaId, Seq, View
 from bftledger.pbft.memory import ACTED_UPON, CHANGES, SPAN
 from bftledger.pbft.messages import Commit, Prepare, PreparedCertificate
-from bftledger.pbft.pool import CLIENTS, Pool
+from bftledger.pbft.pool import Pool
 from bftledger.pbft.proposals import NULL_PROPOSAL
+from bftledger.pbft.rooms import CLIENTS
 from bftledger.pbft.state import Slot, State
 
 
@@ -189,18 +190,18 @@ def check_pool(pool: Pool) -> None:
     """The pool's counts are those of what it holds."""
     if not len(pool):
         assert not pool.bytes, "an empty pool has no size"
-        assert not pool.waiting_bytes, "nothing waits in an empty pool"
+        assert not pool.waiting.bytes, "nothing waits in an empty pool"
         assert not pool.shares(), "senders without pending transactions are forgotten"
         assert not pool.origins(), "only what is pending takes room"
         for room in pool.rooms().values():
             assert not room.count, "an empty pool has all its room"
             assert not room.bytes, "an empty pool has all its room"
-        assert not pool.passed_on(), "what is passed on is pending"
+        assert not pool.passing.passed_on(), "what is passed on is pending"
         return
-    held, waiting = pool.pending(), pool.waiting()
+    held, waiting = pool.pending(), pool.waiting.all()
     sizes = {tx.id: len(tx.encoded) for tx in held}
     assert pool.bytes == sum(sizes.values()), "the pool knows its size"
-    assert pool.waiting_bytes == sum([len(tx.encoded) for tx in waiting]), "the pool knows the size of what waits"
+    assert pool.waiting.bytes == sum([len(tx.encoded) for tx in waiting]), "the pool knows the size of what waits"
     assert {tx.id for tx in waiting} <= sizes.keys(), "what waits is pending"
     shares, rooms, origins = pool.shares(), pool.rooms(), pool.origins()
     assert origins.keys() <= sizes.keys(), "only what is pending takes room"
@@ -212,4 +213,4 @@ def check_pool(pool: Pool) -> None:
         assert room.count <= room.max_count or room.count == 1, "no room holds more than it may"
     assert sum(shares.values()) == rooms[CLIENTS].count, "every transaction of a client's counts for its sender"
     assert min(shares.values(), default=1) > 0, "senders without pending transactions are forgotten"
-    assert pool.passed_on() <= sizes.keys(), "what is passed on is pending"
+    assert pool.passing.passed_on() <= sizes.keys(), "what is passed on is pending"

@@ -30,19 +30,19 @@ def propose(state: State, now: Millis) -> list[Effect]:
     At once when nothing is in flight; else when a batch is full or has waited `batch_wait_ms`.
     """
     effects: list[Effect] = []
-    if not (state.pool.waiting_count or state.batch_due or state.batch_timer_runs) or not state.is_primary:
+    if not (state.pool.waiting or state.batch_due or state.batch_timer_runs) or not state.is_primary:
         return effects
-    while state.pool.waiting_count and state.next_seq <= state.high:
+    while state.pool.waiting and state.next_seq <= state.high:
         in_flight = state.next_seq - 1 - state.executed
         if in_flight >= state.settings.pipeline:
             break
-        if in_flight >= BATCH_ENOUGH and not state.pool.fills_batch and not state.batch_due:
+        if in_flight >= BATCH_ENOUGH and not state.pool.waiting.fills_batch and not state.batch_due:
             if not state.batch_timer_runs:
                 state.batch_timer_runs = True
                 effects.append(StartTimer(BatchTimer(state.view), state.settings.batch_wait_ms))
             return effects
         state.batch_due = False
-        proposal = make_proposal(now, state.pool.batch())
+        proposal = make_proposal(now, state.pool.waiting.batch())
         pre_prepare = state.sign(
             PrePrepare(
                 view=state.view,

@@ -8,10 +8,10 @@ compares the primary with the rest of the group, as it sees them itself:
   this view that holds it;
 - an *agreement* is the time from accepting a proposal until its block is executed here.
 
-An honest primary orders first come, first served. So what is passed on is in its next proposal, unless a proposal is
-full; and the next proposal is made when one in flight is executed, or `batch_wait_ms` later. Hence a wait is the way
-there and back, and at most `batch_wait_ms` or some agreement between the two. T is several times a round trip, so the
-limit is T/4 + `batch_wait_ms` + 4 agreements.
+With an honest primary, what is passed on is in its next proposal, unless a proposal is full; and the next proposal is
+made when one in flight is executed, or `batch_wait_ms` later. Hence a wait is the way there and back, and at most
+`batch_wait_ms` or some agreement between the two. T is several times a round trip, so the limit is T/4 +
+`batch_wait_ms` + 4 agreements.
 
 Of each status tick only the longest wait counts, and the longest agreement: so it is of no use to a primary to order
 the transactions of a friend in between, nor to a friend to submit many. Of the last `SAMPLES` of each the median

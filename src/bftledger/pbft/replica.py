@@ -62,11 +62,19 @@ from bftledger.pbft.witness import Witness
 class Replica:
     """A deterministic PBFT replica.
 
-    `genesis_block`: the hash of block 0, 32 bytes. A replica with a store calls `recover` once, before the first step.
+    `genesis_block`: the hash of block 0, 32 bytes. `ahead_ms`: a transaction may be created so long after its clock,
+    and all other honest replicas take it. A replica with a store calls `recover` once, before the first step.
     """
 
     def __init__(
-        self, me: ReplicaId, group: Group, signer: Signer, settings: Settings, *, genesis_block: Digest
+        self,
+        me: ReplicaId,
+        group: Group,
+        signer: Signer,
+        settings: Settings,
+        *,
+        genesis_block: Digest,
+        ahead_ms: Millis = Millis(0),
     ) -> None:
         assert group.keys[me] == signer.public_key, "the signer is not this replica's"
         assert settings.window <= largest_window(group.n), "no view change would fit a frame"
@@ -76,6 +84,7 @@ class Replica:
             settings=settings,
             signer=signer,
             pool=Pool(settings, group.n),
+            ahead_ms=ahead_ms,
             executed_hash=genesis_block,
             witness=Witness(settings.window),
         )
@@ -150,7 +159,7 @@ class Replica:
                 state.pool.settle(transactions)
                 return []
             case TimerFired(timer):
-                return self._on_timer(timer, now)
+                return self._on_timer(timer)
             case Delivered(seq, block_hash, transactions):
                 return self._on_delivered(seq, block_hash, transactions)
             case Installed():
@@ -256,8 +265,10 @@ class Replica:
         slot = state.slots[seq]
         state.pool.settle(transactions)
         state.pace.executed(seq, state.now)
-        if slot.pre_prepare and slot.pre_prepare.proposal:
-            suspicion.on_work(state, seq, slot.pre_prepare.proposal)
+        if slot.pre_prepare and (proposal := slot.pre_prepare.proposal):
+            suspicion.on_work(state, seq, proposal)
+            if len(transactions) < len(proposal.transactions):
+                state.pool.take_back(proposal.transactions)
             if transactions:
                 state.failed_views = 0
         return checkpoint.on_executed(state, seq, block_hash)
@@ -265,6 +276,7 @@ class Replica:
     def _on_installed(self, event: Installed) -> list[Effect]:
         state = self.state
         state.pool.settle(event.transactions)
+        suspicion.on_fetched(state, event.loads)
         effects: list[Effect] = [Persist(event.certificate)]
         effects += checkpoint.adopt(state, event.certificate)
         effects += checkpoint.on_executed(state, event.seq, event.block_hash)
@@ -272,12 +284,12 @@ class Replica:
 
     # ── timers ──
 
-    def _on_timer(self, timer: Timer, now: Millis) -> list[Effect] | Ignored:
+    def _on_timer(self, timer: Timer) -> list[Effect] | Ignored:
         state = self.state
         match timer:
             case StatusTimer():
                 effects = status.on_tick(state)
-                if suspicion.is_slow(state, now) or suspicion.is_slower_than_agreement(state):
+                if suspicion.is_slow(state) or suspicion.is_slower_than_agreement(state):
                     return effects + views.leave_for(state, View(state.view + 1))
                 return effects + suspicion.share_overdue(state)
             case BatchTimer(view):
@@ -292,7 +304,7 @@ class Replica:
             case RequestTimer(view, subject, relayed):
                 if state.watched != (view, subject):
                     return Ignored.STALE_TIMER
-                if relayed and suspicion.is_stalled(state, now):
+                if relayed and suspicion.is_stalled(state):
                     return views.leave_for(state, View(view + 1))
                 state.cut_off = state.cut_off or (relayed and state.alone)
                 return suspicion.go_on_watching(state, timer)

@@ -23,8 +23,10 @@ from bftledger.pbft.messages import (
     ViewChange,
 )
 from bftledger.pbft.pace import Pace
-from bftledger.pbft.pool import START, Load, Moment, Pool
+from bftledger.pbft.passing import START, Moment
+from bftledger.pbft.pool import Pool
 from bftledger.pbft.proposals import NULL_PROPOSAL
+from bftledger.pbft.rooms import Load
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import suspicion_timeout
 from bftledger.pbft.witness import Witness
@@ -100,6 +102,8 @@ class State:
     settings: Settings
     signer: Signer
     pool: Pool
+    ahead_ms: Millis = Millis(0)
+    """What was created later than so long after this clock, others may still refuse."""
 
     view: View = View(0)
     active: bool = True
@@ -203,6 +207,11 @@ class State:
     def moment(self) -> Moment:
         """This point in the replica's run."""
         return Moment(self.tick, self.work, self.taken)
+
+    @property
+    def latest(self) -> Millis:
+        """What was created later others may still refuse."""
+        return Millis(self.now + self.ahead_ms)
 
     @property
     def lagging(self) -> bool:

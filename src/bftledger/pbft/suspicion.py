@@ -2,9 +2,9 @@
 
 Differs from the paper: its timer starts anew with every request that is executed, so a primary that orders one a while
 is never suspected, whoever starves; and if it did not, a primary with more work than one T can bear would be suspected
-for being popular. What tells the two apart is the *work* of a primary, measured in full batches. An honest primary
-orders first come, first served, and its proposals are as full as what waits allows: of two in a row, the count of one
-is exhausted or the bytes of both exceed one batch. So
+for being popular. What tells the two apart is the *work* of a primary, measured in full batches. The proposals
+of an honest primary are as full as what waits allows, and what did not fit is the first in the next: of two in a row,
+the count of one is exhausted or the bytes of both exceed one batch. So
 
 - what waits longest must be settled within T, unless half a batch was ordered in that T (a queue is being worked off);
 - what was passed on to the primary must be settled within 2T, unless a batch was ordered in those 2T, however often
@@ -18,6 +18,7 @@ only by who heard a quorum since its timer started: alone it would leave a view 
 use there until they leave it, too. Time is counted in ticks of the status timer, so clocks may jump.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from bftledger.base.ids import Millis, Seq
@@ -26,7 +27,8 @@ from bftledger.pbft import wire
 from bftledger.pbft.effects import Broadcast, Effect, Ignored, Send, StartTimer, StopTimer
 from bftledger.pbft.messages import Proposal, Relay
 from bftledger.pbft.pace import PROBES
-from bftledger.pbft.pool import MAX_TRANSACTION_BYTES, Load, Moment, batches
+from bftledger.pbft.passing import Moment
+from bftledger.pbft.rooms import MAX_TRANSACTION_BYTES, Load, batches
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.state import FORGIVEN_PER_TICK, State
 from bftledger.pbft.timers import RequestTimer
@@ -48,7 +50,8 @@ def patience(state: State) -> Load:
     and what it proposed before is in flight.
 
     Less would not do. Clients may have filled its pool without telling anybody else, and then it looks to a backup as
-    if everything that it orders had come later than what the backup passed on.
+    if everything that it orders had come later than what the backup passed on. They take turns (`turns`), but in a
+    small pool a turn of each is all of it.
     """
     settings, pool = state.settings, state.pool.capacity()
     in_flight = settings.pipeline + 1
@@ -61,9 +64,22 @@ def patience(state: State) -> Load:
 def on_work(state: State, seq: Seq, proposal: Proposal) -> None:
     """The primary of this view had this proposal decided at `seq`."""
     load = _load(proposal)
-    if not _is_carried_over(state, seq):
-        state.taken = Load(state.taken.number + load.number, state.taken.bytes + load.bytes)
-    state.work += work(load, state.settings)
+    _count(state, work(load, state.settings), Load(0, 0) if _is_carried_over(state, seq) else load)
+
+
+def on_fetched(state: State, loads: Iterable[Load]) -> None:
+    """Primaries had blocks decided, with this in each, that this replica fetched: it is work like any other.
+
+    Else a primary that withholds one proposal or another from each backup in turn would be watched by none for long:
+    none would have seen it work, and so none could hold against it that it worked too little.
+    """
+    for load in loads:
+        _count(state, work(load, state.settings), load)
+
+
+def _count(state: State, done: int, taken: Load) -> None:
+    state.taken = Load(state.taken.number + taken.number, state.taken.bytes + taken.bytes)
+    state.work += done
     if state.work - state.batch_done.work >= BATCH:
         state.batch_done = state.moment
 
@@ -87,9 +103,9 @@ def _has_too_much_come_first(state: State, since: Moment) -> bool:
 
 def pass_on(state: State) -> list[Effect]:
     """§4.2: a request goes to the primary; a backup that got it passes it on."""
-    if not state.pool.has_to_pass_on or not state.active or state.is_primary:
+    if not state.pool.passing.has_more or not state.active or state.is_primary:
         return []
-    transactions = state.pool.pass_on(state.moment)
+    transactions = state.pool.passing.pass_on(state.moment)
     effects: list[Effect] = [Send(state.primary, _relay(state, each)) for each in batches(transactions, state.settings)]
     if state.pace.alarmed:
         effects += _broadcast(state, state.pool.share_passed(RELAYED, state.moment))
@@ -132,7 +148,7 @@ def watch_oldest(state: State) -> list[Effect]:
     is pending but a block has no certificate: those who have yet to execute it may lack what only a new view gives
     them.
     """
-    if state.cut_off or state.lagging:
+    if state.cut_off:
         state.batch_done = state.moment  # what was not heard of was not left undone
     subject = state.waits_longest
     watched = None if subject is None else (state.view, subject)
@@ -146,13 +162,13 @@ def watch_oldest(state: State) -> list[Effect]:
     return [StartTimer(RequestTimer(state.view, subject, relayed=False), _half_timeout(state))]
 
 
-def is_stalled(state: State, now: Millis) -> bool:
+def is_stalled(state: State) -> bool:
     """Whether the primary is to be accused, now that what waits longest has waited for T."""
     if not _may_accuse(state) or state.alone:
         return False
     oldest = state.pool.oldest()
-    if oldest is not None and oldest.created > now:
-        return False  # it may be too early for others, who have refused it
+    if oldest is not None and _may_be_refused(state, oldest):
+        return False
     return not works_off(state)
 
 
@@ -187,10 +203,10 @@ def _time(state: State, transactions: tuple[Transaction, ...]) -> None:
     """
     if state.new_view is not None and any(each.seq > state.executed for each in state.new_view.pre_prepares[-1:]):
         return
-    origins, pool = state.pool.origins(), state.pool
+    origins, passing = state.pool.origins(), state.pool.passing
     for transaction in transactions[:PROBES]:
-        if transaction.created <= state.now and origins.get(transaction.id) != state.primary:
-            state.pace.passed_on(transaction.id, state.now, state.tick, shared=pool.is_shared(transaction.id))
+        if transaction.created <= state.latest and origins.get(transaction.id) != state.primary:
+            state.pace.passed_on(transaction.id, state.now, state.tick, shared=passing.is_shared(transaction.id))
 
 
 def on_proposed(state: State, seq: Seq, proposal: Proposal) -> None:
@@ -223,24 +239,32 @@ def is_slower_than_agreement(state: State) -> bool:
 # ── what was passed on first: at each tick ──
 
 
-def is_slow(state: State, now: Millis) -> bool:
+def is_slow(state: State) -> bool:
     """Whether the primary is to be accused for what it and all others have known for too long.
 
-    Of that, others may have refused what was created after `now`, so nobody is accused for it. It does not stand before
-    what came later: else whoever submits one such shields a faulty primary until its time has come.
+    What they may have refused does not stand before what came later: else it would shield a faulty primary.
     """
     if not _may_accuse(state):
         return False
-    since = next((since for transaction, since in state.pool.shared() if transaction.created <= now), None)
+    shared = state.pool.passing.shared()
+    since = next((since for transaction, since in shared if not _may_be_refused(state, transaction)), None)
     return since is not None and _is_overdue(state, since)
 
 
 def share_overdue(state: State) -> list[Effect]:
     """Makes all watch the primary for what it alone has known for too long."""
-    first = state.pool.passed_first()
-    if first is None or not _may_accuse(state) or not _is_overdue(state, first):
+    first = state.pool.passing.passed_first(1)
+    if not first or not _may_accuse(state) or not _is_overdue(state, first[0][1]):
         return []
     return _broadcast(state, state.pool.share_passed(RELAYED, state.moment))
+
+
+def _may_be_refused(state: State, transaction: Transaction) -> bool:
+    """Whether it waits because of its time: nobody is accused for that.
+
+    The door lets in what all others would take, so that happens only where a clock was set back.
+    """
+    return transaction.created > state.latest and transaction.id in state.pool.waiting
 
 
 def _may_accuse(state: State) -> bool:

@@ -154,10 +154,11 @@ def fetch_again(state: State) -> list[Effect]:
     """
     fetch = state.fetch
     if fetch is not None and fetch.first == state.executed + 1:
-        doublings = min(fetch.in_vain // len(_signers(state)), MOST_DOUBLINGS)
+        signers = len(_signers(state))
+        doublings = min(fetch.in_vain // signers, MOST_DOUBLINGS)
         if state.tick - fetch.tick < 1 << doublings:
             return []
-        fetch.in_vain += 1
+        fetch.in_vain = min(fetch.in_vain + 1, MOST_DOUBLINGS * signers)
     return fetch_blocks(state)
 
 
@@ -215,8 +216,10 @@ def on_blocks(state: State, message: Blocks) -> list[Effect]:
 
 
 def after_install(state: State) -> list[Effect]:
-    """Asks the next peer for more while there is more to have."""
+    """Asks the next peer for more while there is more to have; the others are given less time again."""
     if state.lagging:
+        if state.fetch is not None:
+            state.fetch.in_vain //= 2
         return fetch_blocks(state)
     state.fetch = None
     return []

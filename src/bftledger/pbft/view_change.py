@@ -165,7 +165,7 @@ def enter(state: State, message: NewView) -> list[Effect]:
     state.new_view = message
     state.witness.memory.entered(message)
     state.view_changes = {i: change for i, change in state.view_changes.items() if change.view > state.view}
-    state.pool.return_proposed()
+    state.pool.return_proposed(state.latest)
     for pre_prepare in message.pre_prepares:
         if pre_prepare.seq > state.low:
             state.slot(pre_prepare.seq).announced = pre_prepare

@@ -96,7 +96,6 @@ def relays_unbounded(pool: Pool, transaction: Transaction, by: ReplicaId) -> Ign
     if transaction.id in pool:
         return Ignored.DUPLICATE
     pool._take(transaction, by)
-    pool._others[transaction.id] = transaction
     return None
 
 

@@ -1,0 +1,145 @@
+"""What a backup passes on to the primary, and what it has told all others of.
+
+The submissions of its own clients go first, in turns, and never more at a time than half the room that it has there: so
+an honest primary takes all of it, however loaded it is.
+"""
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final, NamedTuple
+
+from bftledger.base.ids import TxId
+from bftledger.base.transaction import Transaction
+from bftledger.pbft.rooms import Load, Room, batches, room_out
+from bftledger.pbft.settings import Settings
+from bftledger.pbft.turns import Crowd, Queue, Source, least_cost
+from bftledger.pbft.waiting import Waiting
+
+
+class Moment(NamedTuple):
+    """A point in a replica's run: status ticks so far, work of primaries so far (`suspicion.work`), and what they have
+    taken from their pools so far."""
+
+    tick: int
+    work: int
+    taken: Load
+
+
+START: Final = Moment(0, 0, Load(0, 0))
+
+
+class Passing:
+    """Of the current view: what is to be passed on, what was, and since when the primary has it."""
+
+    def __init__(self, settings: Settings, n: int) -> None:
+        self._settings = settings
+        self._own = Crowd(least_cost(settings))
+        self._others = Queue()
+        """What waits and was not passed on: this replica's clients' submissions, and all else."""
+        self._passed: dict[TxId, tuple[Transaction, Moment]] = {}
+        """What was passed on to the primary alone, and when."""
+        self._shared: dict[TxId, tuple[Transaction, Moment]] = {}
+        """What others know as well, and since when it is with the primary."""
+        self._out = room_out(settings, n)
+        self._is_out: set[TxId] = set()
+        """What was passed on and still waits."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether anything waits that was not passed on."""
+        return bool(self._own or self._others.waiting)
+
+    @property
+    def out(self) -> Room:
+        """How much was passed on and still waits."""
+        return self._out
+
+    def put(self, transaction: Transaction, *, is_own: bool) -> None:
+        """One more waits that the primary may not know. `is_own`: a client of this replica submitted it."""
+        if transaction.id in self._passed or transaction.id in self._shared:
+            return
+        if is_own:
+            self._own.put(transaction)
+        else:
+            self._others.waiting[transaction.id] = transaction
+
+    def stop(self, transaction: Transaction) -> None:
+        """A proposal contains it: it need not be passed on, and takes no room at the primary any more."""
+        tx_id = transaction.id
+        self._is_known(transaction)
+        if tx_id in self._is_out:
+            self._is_out.remove(tx_id)
+            self._out.remove(len(transaction.encoded))
+
+    def forget(self, transaction: TxId) -> None:
+        """A block settled it."""
+        self._passed.pop(transaction, None)
+        self._shared.pop(transaction, None)
+
+    def clear(self) -> None:
+        """A view ended: the next primary was given nothing."""
+        self._own.clear()
+        for held in (self._others.waiting, self._passed, self._shared):
+            held.clear()
+        self._is_out.clear()
+        self._out.count = self._out.bytes = 0
+
+    def pass_on(self, now: Moment) -> tuple[Transaction, ...]:
+        """What the primary should get next, as much as is certain to find room there."""
+        own, others = self._next_of(self._own), self._next_of(self._others)
+        for transaction in own:
+            self._own.remove(transaction)
+            self._passed[transaction.id] = transaction, now
+        for transaction in others:
+            del self._others.waiting[transaction.id]
+            self._shared[transaction.id] = transaction, now
+        return *own, *others
+
+    def share(self, transactions: Iterable[Transaction], waiting: Waiting, now: Moment) -> tuple[Transaction, ...]:
+        """These, as far as one RELAY may hold them, for all to know. What waits of them takes room at the primary."""
+        shared = next(batches(transactions, self._settings), ())
+        for transaction in shared:
+            tx_id = transaction.id
+            self._is_known(transaction)
+            self._passed.pop(tx_id, None)
+            if tx_id in waiting and tx_id not in self._is_out:
+                self._count_as_out(transaction)
+            self._shared.setdefault(tx_id, (transaction, now))
+        return shared
+
+    def passed_first(self, count: int) -> list[tuple[Transaction, Moment]]:
+        """The `count` that were passed on to the primary alone first, and since when it has them."""
+        return list(islice(self._passed.values(), count))
+
+    def shared(self) -> Iterable[tuple[Transaction, Moment]]:
+        """What the primary and the others know, and since when: what they have known longest comes first."""
+        return self._shared.values()
+
+    def is_shared(self, transaction: TxId) -> bool:
+        """Whether others know it as well as the primary, as far as this replica does."""
+        return transaction in self._shared
+
+    def passed_on(self) -> set[TxId]:
+        """What was passed on, to the primary alone or to all."""
+        return {*self._passed, *self._shared}
+
+    def _next_of(self, source: Source) -> list[Transaction]:
+        chosen: list[Transaction] = []
+        source.begin()
+        while (head := source.head) is not None:
+            if not self._out.has_place_for(len(head.encoded)):
+                source.refuse()
+                break
+            chosen.append(head)
+            self._count_as_out(head)
+            source.advance()
+        return chosen
+
+    def _is_known(self, transaction: Transaction) -> None:
+        if transaction in self._own:
+            self._own.remove(transaction)
+        self._others.waiting.pop(transaction.id, None)
+
+    def _count_as_out(self, transaction: Transaction) -> None:
+        self._is_out.add(transaction.id)
+        self._out.add(len(transaction.encoded))

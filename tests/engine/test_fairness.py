@@ -1,0 +1,96 @@
+"""Who brings much delays only what it brings itself: clients take turns, and so do backups with what they pass on."""
+
+import pytest
+
+from bftledger.base import cbor
+from bftledger.base.ids import ReplicaId, Seq
+from bftledger.base.transaction import Transaction
+from bftledger.pbft import wire
+from bftledger.pbft.messages import Relay
+from tests.engine.engines import Engines
+
+BATCH = 50
+
+
+@pytest.fixture
+def busy() -> Engines:
+    """Its primary has block 1 in flight, so that what comes next waits: a block takes 0.3 s."""
+    group = Engines(delay=100, pool_count=2_000, pool_share=2_000, batch_count=BATCH, pipeline=1)
+    group.run(500)
+    group.submit(0, group.transaction(by="first"))
+    group.run(10)
+    return group
+
+
+def relay(group: Engines, by: int, *transactions: Transaction) -> None:
+    message = group.signed(Relay(transactions=transactions, replica=ReplicaId(by), signature=wire.UNSIGNED))
+    group.peer_frame(0, wire.encode(message))
+
+
+def heights(group: Engines, *transactions: Transaction) -> set[Seq]:
+    places = group.hosts[0].store.locate([tx.id for tx in transactions])
+    return {places[tx.id].height for tx in transactions}
+
+
+def test_client_that_submits_thousands_delays_nobody_else(busy: Engines) -> None:
+    busy.submit(0, *[busy.transaction(by="greedy") for _ in range(1_500)])
+    busy.run(10)
+    modest = [busy.transaction(by=f"client {i}") for i in range(BATCH // 2)]
+    busy.submit(0, *modest)
+    busy.run(2_000)
+
+    assert heights(busy, *modest) == {2}
+
+
+def test_client_that_submits_the_largest_transactions_gets_no_more_bytes_than_others(busy: Engines) -> None:
+    large = cbor.encode(["put", b"k", bytes(60_000)])
+    busy.submit(0, *[busy.transaction(by="greedy", payload=large) for _ in range(20)])
+    busy.run(10)
+    modest = [busy.transaction(by="modest") for _ in range(BATCH // 2)]
+    busy.submit(0, *modest)
+    busy.run(2_000)
+
+    assert heights(busy, *modest) == {2}
+
+
+def test_client_that_submits_thousands_to_a_backup_delays_nobody_else_there(busy: Engines) -> None:
+    busy.submit(3, *[busy.transaction(by="greedy") for _ in range(1_000)])
+    busy.run(10)
+    modest = busy.transaction(by="modest")
+    busy.submit(3, modest)
+    busy.run(3_000)
+
+    assert heights(busy, modest) <= {4, 5}  # after what was passed on before: 125 transactions
+
+
+def test_backup_that_passes_on_all_it_can_delays_no_other(busy: Engines) -> None:
+    relay(busy, 3, *[busy.transaction(by="greedy") for _ in range(250)])
+    modest = [busy.transaction(by="modest") for _ in range(BATCH // 2)]
+    relay(busy, 2, *modest)
+    busy.run(2_000)
+
+    assert heights(busy, *modest) == {2}
+
+
+def test_one_client_alone_is_served_in_the_order_of_its_submissions(busy: Engines) -> None:
+    sent = [busy.transaction(by="alone") for _ in range(3 * BATCH)]
+    busy.submit(0, *sent)
+    busy.run(3_000)
+
+    placed = busy.hosts[0].store.locate([tx.id for tx in sent])
+    assert sorted(sent, key=lambda tx: placed[tx.id]) == sent
+
+
+def test_what_did_not_fit_comes_first_in_the_next_proposal(busy: Engines) -> None:
+    """Of two proposals in a row the bytes of both exceed a batch: that is how the backups judge the primary's work."""
+    medium, large = (cbor.encode(["put", b"k", bytes(size)]) for size in (60_000, 65_000))
+    first = [busy.transaction(by=f"client {i}", payload=medium) for i in range(17)]
+    refused = busy.transaction(by="client 0", payload=large)  # who has had a turn already
+    busy.submit(0, *first, refused)
+    busy.run(320)
+    later = [busy.transaction(by=f"late {i}") for i in range(BATCH)]
+    busy.submit(0, *later)
+    busy.run(2_000)
+
+    assert heights(busy, *first) == {2}
+    assert heights(busy, refused) == {3}
