@@ -10,11 +10,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv install dev test lint format types tests campaign twins mutants soak demo bench clean
+.PHONY: help venv install dev test lint format types tests campaign twins mutants soak demo bench bench-check clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | while IFS='|' read -r name does; do \
-		printf '  make %-9s %s\n' "$$name" "$$does"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | while IFS='|' read -r name does; do \
+		printf '  make %-11s %s\n' "$$name" "$$does"; done
 
 venv: $(VENV)/.made  ## an empty environment in .venv (PYTHON=python3.12 chooses the interpreter)
 
@@ -57,6 +57,9 @@ bench: dev  ## throughput and latency of a local group of four, and the speed of
 	$(BIN)/python bench/throughput.py
 	$(BIN)/python bench/latency.py
 	$(BIN)/python bench/simulator.py
+
+bench-check: dev  ## whether a path of the core has got slower than bench/baseline.json says
+	$(BIN)/python bench/check.py
 
 clean:  ## removes the environment and what the tools left; not keys, configurations or ledgers
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

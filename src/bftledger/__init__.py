@@ -42,7 +42,7 @@ And how it is attacked and judged: `adversary.behaviour`, `adversary.behaviours.
     -     what convicts a faulty replica        pbft/guilt.py, pbft/witness.py, pbft/testimony.py, pbft/evidence.py
     §4.5  safety and liveness                   pbft/invariants.py, pbft/timers.py
     §4.6  non-determinism                       pbft/normal.py (`is_timely`), ledger/executor.py
-    TOCS'02: batching, retransmission,          pbft/pool.py, pbft/status.py,
+    TOCS'02: batching, retransmission,          pbft/pool.py, pbft/waiting.py, pbft/status.py,
              state transfer, restarts           pbft/transfer.py, pbft/recovery.py
 
 `docs/protocol.md` has the whole table, every deviation with its reason, and why it is safe and live.

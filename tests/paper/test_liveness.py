@@ -3,7 +3,7 @@
 import pytest
 
 from bftledger.base.ids import Millis, Seq, View
-from bftledger.pbft import pool, suspicion
+from bftledger.pbft import rooms, suspicion
 from bftledger.pbft.effects import Broadcast, Effect, Ignore, Ignored, Send, StartTimer, StopTimer
 from bftledger.pbft.events import Started, Submitted, Withdrawn
 from bftledger.pbft.messages import Commit, Message, NewView, Prepare, PrePrepare, Relay, Status, ViewChange
@@ -143,7 +143,7 @@ def test_half_a_batch_ordered_in_time_excuses_that_the_oldest_waits() -> None:
 
 def excused(backup: TestedReplica) -> int:
     """How many proposals of one transaction each, one in each T, make it go on waiting for "pay bob"."""
-    for seq in range(1, 200):
+    for seq in range(1, 300):
         ordered(backup, f"other {seq:03}", seq=seq)
         if sent(backup.take(fired(timer())), ViewChange):
             return seq - 1
@@ -153,25 +153,27 @@ def excused(backup: TestedReplica) -> int:
 @pytest.mark.parametrize("pool_bytes", [1 << 22, 1 << 30])
 def test_no_work_excuses_a_longer_wait_than_a_pool_full_by_count_would_take(pool_bytes: int) -> None:
     """However much room it has for larger ones."""
-    backup = a_replica(id=1, batch_count=1, pool_count=80, pool_bytes=pool_bytes, pipeline=3, window=200)
+    backup = a_replica(id=1, batch_count=1, pool_count=80, pool_bytes=pool_bytes, pipeline=3, window=300)
     backup.having(W.relay(2, "pay bob"), *heard(but=1))
 
-    assert excused(backup) == 50 + 4 * 10 + 40 + 4, "of clients, of replicas, left by earlier views, and in flight"
+    full = 50 + 4 * 10 + 40  # of clients, of replicas, left by earlier views
+    assert excused(backup) == full + full // 2 + 5, "it is full, others overtake what is in it, and more is in flight"
 
 
 def test_no_work_excuses_a_longer_wait_than_a_pool_full_by_bytes_would_take(monkeypatch: pytest.MonkeyPatch) -> None:
     size = len(tx("other 001").encoded)
-    monkeypatch.setattr(pool, "MAX_TRANSACTION_BYTES", size)
+    monkeypatch.setattr(rooms, "MAX_TRANSACTION_BYTES", size)
     monkeypatch.setattr(suspicion, "MAX_TRANSACTION_BYTES", size)
-    backup = a_replica(id=1, batch_bytes=size, pool_count=10_000, pool_bytes=16 * size, pipeline=1, window=200)
+    backup = a_replica(id=1, batch_bytes=size, pool_count=10_000, pool_bytes=16 * size, pipeline=1, window=300)
     backup.having(W.relay(2, "pay bob"), *heard(but=1))
 
-    assert excused(backup) == 10 + 4 * 2 + 8 + 2, "likewise"
+    full = 10 + 4 * 2 + 8
+    assert excused(backup) == full + full // 2 + 3, "likewise"
 
 
 def test_what_a_new_view_carries_over_is_not_held_against_its_primary() -> None:
     """A faulty predecessor may have left a whole window of full batches, and none of them was in its pool."""
-    left = [(seq, f"left {seq}") for seq in range(1, 13)]
+    left = [(seq, f"left {seq}") for seq in range(1, 16)]
     backup = a_replica(id=3, batch_count=1, pool_count=1, pipeline=1).having(
         *(W.pre_prepare(seq=n, of=of) for n, of in left)
     )
@@ -182,8 +184,8 @@ def test_what_a_new_view_carries_over_is_not_held_against_its_primary() -> None:
         backup.having(*(W.commit(i, seq=n, of=of, view=1) for i in (0, 1)), delivered(n, of))
     effects = backup.having(*heard(but=3)).take(fired(timer(view=1)))
 
-    assert (backup.state.executed, sent(effects, ViewChange)) == (12, [])
-    assert patience(backup.state).number == 6 + 2
+    assert (backup.state.executed, sent(effects, ViewChange)) == (15, [])
+    assert patience(backup.state).number == 6 + 3 + 3
 
 
 def test_what_others_may_find_created_too_late_makes_nobody_leave() -> None:

@@ -246,9 +246,14 @@ class Engine:
         A backup takes only what is admissible to every primary, by whose clock it may be `clock_skew_ms` earlier: or it
         would wait in vain, and accuse an honest one.
         """
-        ahead = NOT_AHEAD if self.replica.state.is_primary else self._settings.clock_skew_ms
+        ahead = self._ahead
         known = self.store.contains([tx.id for tx in transactions])
         return tuple(tx for tx in transactions if tx.id not in known and self._is_admissible(tx, now, ahead))
+
+    @property
+    def _ahead(self) -> Millis:
+        """By so much this replica's clock may be ahead of the primary's, which has to take what this one takes."""
+        return NOT_AHEAD if self.replica.state.is_primary else self._settings.clock_skew_ms
 
     def _is_admissible(self, transaction: Transaction, now: Millis, ahead: Millis) -> bool:
         try:
@@ -334,7 +339,7 @@ class Engine:
             if origins.get(tx.id) == CLIENTS:
                 will_do = self._is_admissible(tx, max(tx.created, now), NOT_AHEAD)
             else:
-                will_do = self._is_admissible(tx, now, self._settings.clock_skew_ms)
+                will_do = self._is_admissible(tx, now, self._ahead)
             if tx.id in known or not will_do:
                 settled.append(tx.id)
         return Withdrawn(tuple(settled)) if settled else None

@@ -91,7 +91,7 @@ class Submissions:
             transaction = decode_transaction(request.transaction, self._genesis.genesis_hash)
         except Malformed as error:
             return self._refuse(waiter, "malformed", MALFORMED, f"it is not a transaction: {error}")
-        if self.is_pending(transaction.id):
+        if transaction.id in self._fresh or self._pool.is_of_client(transaction.id):
             return self._wait(waiter, transaction.id)
         self._arrived.append((waiter, transaction))
         return ()
@@ -119,6 +119,8 @@ class Submissions:
             self._door.verify_transaction(transaction)
             self._ledger.admit(transaction, now, ahead=self._ahead_ms)
         except Rejected as error:
+            if tx_id in self._pool:  # a proposal may hold it that others take
+                return self._wait(waiter, tx_id)
             return self._refuse(waiter, "not admissible", error.code, error.reason)
         except BadSignature as error:
             return self._refuse(waiter, "bad signature", INADMISSIBLE, str(error))

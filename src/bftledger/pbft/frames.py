@@ -134,7 +134,7 @@ class Sealed:
     are any.
     """
 
-    __slots__ = ("_genesis_hash", "_inside", "_kind", "_proposal", "_signed", "outline")
+    __slots__ = ("_genesis_hash", "_inside", "_kind", "_proposal", "_signed_part", "outline")
 
     def __init__(self, frame: bytes, kind: Kind, genesis_hash: Digest) -> None:
         """Raises `Malformed`."""
@@ -144,10 +144,10 @@ class Sealed:
         self._kind = kind
         self._proposal: memoryview | None = None
         self._inside: dict[str, memoryview] = {}
-        self._signed: bytes | memoryview
+        self._signed_part: bytes | memoryview
         self.outline: Message
         if kind.short is not None and (vote := kind.short(frame)) is not None:
-            self.outline, self._signed = vote, frame[1 + len(kind.number_item) : -_SIGNATURE_ITEM_BYTES]
+            self.outline, self._signed_part = vote, frame[1 + len(kind.number_item) : -_SIGNATURE_ITEM_BYTES]
         else:
             self.outline = self._read(frame)
         if isinstance(self.outline, Framed):
@@ -155,9 +155,9 @@ class Sealed:
 
     def _read(self, frame: bytes) -> Message:
         kind, reading = self._kind, Reading(self._genesis_hash, believe)
-        _, self._signed, signature, *rest = _parts(frame, kind, 4 if kind.of is PrePrepare else 3)
+        _, self._signed_part, signature, *rest = _parts(frame, kind, 4 if kind.of is PrePrepare else 3)
         self._proposal = rest[0] if rest and rest[0] != _NULL else None
-        values = _unpack_fields(self._signed, kind, reading, self._inside)
+        values = _unpack_fields(self._signed_part, kind, reading, self._inside)
         values["signature"] = fields.SIGNATURE.unpack(cbor.decode_checked(signature), reading)
         return kind.of(**values)  # type: ignore[no-any-return]
 
@@ -173,7 +173,7 @@ class Sealed:
 
     def signing_digest(self) -> Digest:
         """The 32 bytes that the sender signed, if it did: over the fields as they came."""
-        return tagged_hash(self._kind.tag, self._genesis_hash, self._signed)
+        return tagged_hash(self._kind.tag, self._genesis_hash, self._signed_part)
 
     def check_proposal(self) -> None:
         """Raises `BadProof` if a PRE-PREPARE comes with another proposal than the one that its sender signed."""

@@ -1,7 +1,7 @@
 """What a backup passes on to the primary, and what it has told all others of.
 
-The submissions of its own clients go first, in turns, and never more at a time than half the room that it has there: so
-an honest primary takes all of it, however loaded it is.
+The submissions of its own clients go first, in turns, and never more at a time than half the room that it has there;
+what it makes known to all takes the other half as well. So an honest primary takes all of it, however loaded it is.
 """
 
 from collections.abc import Iterable
@@ -43,6 +43,8 @@ class Passing:
         self._out = room_out(settings, n)
         self._is_out: set[TxId] = set()
         """What was passed on and still waits."""
+        self._refused: list[Source] = []
+        """Whose next finds no room: nothing more of them until something has left."""
 
     @property
     def has_more(self) -> bool:
@@ -82,6 +84,7 @@ class Passing:
         for held in (self._others.waiting, self._passed, self._shared):
             held.clear()
         self._is_out.clear()
+        self._refused.clear()
         self._out.count = self._out.bytes = 0
 
     def pass_on(self, now: Moment) -> tuple[Transaction, ...]:
@@ -96,16 +99,20 @@ class Passing:
         return *own, *others
 
     def share(self, transactions: Iterable[Transaction], waiting: Waiting, now: Moment) -> tuple[Transaction, ...]:
-        """These, as far as one RELAY may hold them, for all to know. What waits of them takes room at the primary."""
-        shared = next(batches(transactions, self._settings), ())
-        for transaction in shared:
+        """These, as far as one RELAY may hold them, for all to know. What waits of them takes room at the primary: the
+        first that might find none there, and all after it, stay for later."""
+        shared: list[Transaction] = []
+        for transaction in next(batches(transactions, self._settings), ()):
             tx_id = transaction.id
+            if tx_id in waiting and tx_id not in self._is_out:
+                if not self._out.has_place_for(len(transaction.encoded), times=2):
+                    break
+                self._count_as_out(transaction)
             self._is_known(transaction)
             self._passed.pop(tx_id, None)
-            if tx_id in waiting and tx_id not in self._is_out:
-                self._count_as_out(transaction)
             self._shared.setdefault(tx_id, (transaction, now))
-        return shared
+            shared.append(transaction)
+        return tuple(shared)
 
     def passed_first(self, count: int) -> list[tuple[Transaction, Moment]]:
         """The `count` that were passed on to the primary alone first, and since when it has them."""
@@ -114,6 +121,15 @@ class Passing:
     def shared(self) -> Iterable[tuple[Transaction, Moment]]:
         """What the primary and the others know, and since when: what they have known longest comes first."""
         return self._shared.values()
+
+    def awaits_room(self, transaction: Transaction) -> bool:
+        """Whether it is to be passed on, and was not yet."""
+        return transaction in self._own or transaction.id in self._others.waiting
+
+    def since(self, transaction: TxId) -> Moment | None:
+        """Since when the primary has it from here; None if it was not passed on in this view."""
+        _, since = self._passed.get(transaction) or self._shared.get(transaction) or (None, None)
+        return since
 
     def is_shared(self, transaction: TxId) -> bool:
         """Whether others know it as well as the primary, as far as this replica does."""
@@ -125,10 +141,13 @@ class Passing:
 
     def _next_of(self, source: Source) -> list[Transaction]:
         chosen: list[Transaction] = []
+        if source in self._refused:
+            return chosen
         source.begin()
         while (head := source.head) is not None:
             if not self._out.has_place_for(len(head.encoded)):
                 source.refuse()
+                self._refused.append(source)
                 break
             chosen.append(head)
             self._count_as_out(head)
@@ -136,6 +155,7 @@ class Passing:
         return chosen
 
     def _is_known(self, transaction: Transaction) -> None:
+        self._refused.clear()
         if transaction in self._own:
             self._own.remove(transaction)
         self._others.waiting.pop(transaction.id, None)

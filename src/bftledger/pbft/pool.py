@@ -20,7 +20,7 @@ from bftledger.base.ids import Millis, PublicKey, ReplicaId, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.pbft.effects import Ignored
 from bftledger.pbft.passing import Moment, Passing
-from bftledger.pbft.rooms import CLIENTS, MAX_TRANSACTION_BYTES, PROPOSALS, Load, Room, rooms_of
+from bftledger.pbft.rooms import CLIENTS, PROPOSALS, Load, Room, capacity, rooms_of
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.waiting import Waiting
 
@@ -41,7 +41,8 @@ class Pool:
         """Whose room a transaction takes; those that proposals of the current view brought take nobody's."""
         self._earliest = NEVER
         """Nothing that is pending expires earlier."""
-        self.waiting = Waiting(settings)
+        self._capacity = capacity(self._rooms)
+        self.waiting = Waiting(settings, self._capacity)
         """What no proposal of the current view contains."""
         self.passing = Passing(settings, n)
         """What of it a backup passes on."""
@@ -58,12 +59,8 @@ class Pool:
         return self._bytes
 
     def capacity(self) -> Load:
-        """How much may wait here at most; a room with nothing in it takes any transaction."""
-        rooms = self._rooms.values()
-        return Load(
-            sum([max(room.max_count, 1) for room in rooms]),
-            sum([max(room.max_bytes, MAX_TRANSACTION_BYTES) for room in rooms]),
-        )
+        """How much may wait here at most."""
+        return self._capacity
 
     def shares(self) -> Mapping[PublicKey, int]:
         """How many of the clients' pending transactions each sender has."""
@@ -76,6 +73,10 @@ class Pool:
     def origins(self) -> Mapping[TxId, ReplicaId]:
         """Whose room each transaction takes that takes any."""
         return self._origins
+
+    def is_of_client(self, transaction: TxId) -> bool:
+        """Whether a client of this replica submitted it."""
+        return self._origins.get(transaction) == CLIENTS
 
     def pending(self) -> tuple[Transaction, ...]:
         """All pending transactions, in the order of arrival."""
@@ -174,12 +175,15 @@ class Pool:
                 self._wait(transaction)
 
     def expired(self, time: Millis) -> tuple[TxId, ...]:
-        """What is pending and no block after one of this `time`, in milliseconds since the epoch, can hold."""
-        if time <= self._earliest:
+        """What is pending and no block after one of this `time`, in milliseconds since the epoch, can hold.
+
+        Such a block is at least a millisecond later.
+        """
+        if time < self._earliest:
             return ()
         pending = self._pending.values()
-        self._earliest = min([tx.expires for tx in pending if tx.expires >= time], default=NEVER)
-        return tuple([tx.id for tx in pending if tx.expires < time])
+        self._earliest = min([tx.expires for tx in pending if tx.expires > time], default=NEVER)
+        return tuple([tx.id for tx in pending if tx.expires <= time])
 
     # ── what a backup passes on ──
 

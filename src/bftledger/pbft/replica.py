@@ -276,7 +276,7 @@ class Replica:
     def _on_installed(self, event: Installed) -> list[Effect]:
         state = self.state
         state.pool.settle(event.transactions)
-        suspicion.on_fetched(state, event.loads)
+        suspicion.on_fetched(state, Seq(event.seq - len(event.loads) + 1), event.loads)
         effects: list[Effect] = [Persist(event.certificate)]
         effects += checkpoint.adopt(state, event.certificate)
         effects += checkpoint.on_executed(state, event.seq, event.block_hash)

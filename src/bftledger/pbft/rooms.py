@@ -1,6 +1,6 @@
 """How much of what others bring there may be: counted in transactions and in bytes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -34,9 +34,9 @@ class Room:
     count: int = 0
     bytes: int = 0
 
-    def has_place_for(self, size: int) -> bool:
-        """Whether one more fits; a single one always does."""
-        return not self.count or (self.count < self.max_count and self.bytes + size <= self.max_bytes)
+    def has_place_for(self, size: int, times: int = 1) -> bool:
+        """Whether one more fits, were the room so many times as large; a single one always does."""
+        return not self.count or (self.count < times * self.max_count and self.bytes + size <= times * self.max_bytes)
 
     def add(self, size: int) -> None:
         """One more of this size."""
@@ -56,6 +56,14 @@ def rooms_of(settings: Settings, n: int) -> dict[ReplicaId, Room]:
     rooms[CLIENTS] = Room(settings.pool_count - (n - 1) * share, settings.pool_bytes - (n - 1) * share_bytes)
     rooms[PROPOSALS] = Room(settings.pool_count // 2, settings.pool_bytes // 2)
     return rooms
+
+
+def capacity(rooms: Mapping[ReplicaId, Room]) -> Load:
+    """How much may be in them at most; one with nothing in it takes any transaction."""
+    return Load(
+        sum([max(room.max_count, 1) for room in rooms.values()]),
+        sum([max(room.max_bytes, MAX_TRANSACTION_BYTES) for room in rooms.values()]),
+    )
 
 
 def room_out(settings: Settings, n: int) -> Room:

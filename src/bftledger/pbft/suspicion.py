@@ -32,6 +32,7 @@ from bftledger.pbft.rooms import MAX_TRANSACTION_BYTES, Load, batches
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.state import FORGIVEN_PER_TICK, State
 from bftledger.pbft.timers import RequestTimer
+from bftledger.pbft.waiting import most_overtaking
 
 RELAYED: Final = 128
 """So many transactions are passed on to all at a time."""
@@ -47,39 +48,44 @@ def work(load: Load, settings: Settings) -> int:
 
 def patience(state: State) -> Load:
     """All that an honest primary can order ahead of what it has just got: its pool may be full, by count or by bytes,
-    and what it proposed before is in flight.
+    others may overtake it (`waiting`), and what it proposed before is in flight.
 
     Less would not do. Clients may have filled its pool without telling anybody else, and then it looks to a backup as
-    if everything that it orders had come later than what the backup passed on. They take turns (`turns`), but in a
-    small pool a turn of each is all of it.
+    if everything that it orders had come later than what the backup passed on. And if that is at the end of a long
+    queue of its client, or of its backup's, all others have many a turn before.
     """
     settings, pool = state.settings, state.pool.capacity()
-    in_flight = settings.pipeline + 1
+    overtaking, in_flight = most_overtaking(pool), settings.pipeline + 2
     return Load(
-        pool.number + in_flight * settings.batch_count,
-        pool.bytes + in_flight * max(settings.batch_bytes, MAX_TRANSACTION_BYTES),
+        pool.number + overtaking.number + in_flight * settings.batch_count,
+        pool.bytes + overtaking.bytes + in_flight * max(settings.batch_bytes, MAX_TRANSACTION_BYTES),
     )
 
 
 def on_work(state: State, seq: Seq, proposal: Proposal) -> None:
     """The primary of this view had this proposal decided at `seq`."""
-    load = _load(proposal)
-    _count(state, work(load, state.settings), Load(0, 0) if _is_carried_over(state, seq) else load)
+    _count(state, seq, _load(proposal))
+    state.rejoins = state.rejoins and state.lagging
 
 
-def on_fetched(state: State, loads: Iterable[Load]) -> None:
-    """Primaries had blocks decided, with this in each, that this replica fetched: it is work like any other.
+def on_fetched(state: State, first: Seq, loads: Iterable[Load]) -> None:
+    """Primaries had the blocks from `first` on decided, with this in each, that this replica fetched: it is work like
+    any other.
 
     Else a primary that withholds one proposal or another from each backup in turn would be watched by none for long:
-    none would have seen it work, and so none could hold against it that it worked too little.
+    none would have seen it work, and so none could hold against it that it worked too little. But who was cut off
+    while it worked holds nothing against it: what was passed on before may never have got there.
     """
-    for load in loads:
-        _count(state, work(load, state.settings), load)
+    for seq, load in enumerate(loads, start=first):
+        _count(state, Seq(seq), load)
+    if state.rejoins:
+        state.excused = state.moment
 
 
-def _count(state: State, done: int, taken: Load) -> None:
-    state.taken = Load(state.taken.number + taken.number, state.taken.bytes + taken.bytes)
-    state.work += done
+def _count(state: State, seq: Seq, load: Load) -> None:
+    if not _is_carried_over(state, seq):
+        state.taken = Load(state.taken.number + load.number, state.taken.bytes + load.bytes)
+    state.work += work(load, state.settings)
     if state.work - state.batch_done.work >= BATCH:
         state.batch_done = state.moment
 
@@ -94,7 +100,7 @@ def _is_carried_over(state: State, seq: Seq) -> bool:
 
 
 def _has_too_much_come_first(state: State, since: Moment) -> bool:
-    most = patience(state)
+    most, since = patience(state), max(since, state.excused)
     return state.taken.number - since.taken.number > most.number or state.taken.bytes - since.taken.bytes > most.bytes
 
 
@@ -149,7 +155,8 @@ def watch_oldest(state: State) -> list[Effect]:
     them.
     """
     if state.cut_off:
-        state.batch_done = state.moment  # what was not heard of was not left undone
+        state.rejoins = True
+        state.batch_done = state.excused = state.moment  # what was not heard of was not left undone
     subject = state.waits_longest
     watched = None if subject is None else (state.view, subject)
     if watched == state.watched:
@@ -174,8 +181,15 @@ def is_stalled(state: State) -> bool:
 
 def works_off(state: State) -> bool:
     """Whether enough was ordered since the request timer started, and not yet too much."""
-    enough = state.work - state.work_at_start >= BATCH // 2
-    return enough and not _has_too_much_come_first(state, state.watched_since)
+    if state.work - state.work_at_start < BATCH // 2:
+        return False
+    oldest, passing = state.pool.oldest(), state.pool.passing
+    if oldest is None:
+        return not _has_too_much_come_first(state, state.watched_since)
+    if passing.awaits_room(oldest):
+        return True  # what came before it from here waits for the primary, and is watched itself
+    passed_on = passing.since(oldest.id) or state.watched_since
+    return not _has_too_much_come_first(state, max(passed_on, state.watched_since))
 
 
 def go_on_watching(state: State, timer: RequestTimer) -> list[Effect]:
@@ -272,6 +286,7 @@ def _may_accuse(state: State) -> bool:
 
 
 def _is_overdue(state: State, since: Moment) -> bool:
+    since = max(since, state.excused)
     ticks = -(-2 * state.suspicion_timeout() // state.settings.status_interval_ms)
     waited = state.tick - max(since.tick, state.batch_done.tick)
     return waited > ticks or _has_too_much_come_first(state, since)

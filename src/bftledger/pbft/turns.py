@@ -69,13 +69,15 @@ class Queue:
 class Turns(Generic[K]):
     """Parties that take turns. `least`: what the smallest transaction costs; larger ones cost their bytes."""
 
-    __slots__ = ("_clock", "_heap", "_least", "_starts", "parties")
+    __slots__ = ("_clock", "_heap", "_least", "_refused", "_starts", "parties")
 
     def __init__(self, least: int) -> None:
         self.parties: dict[K, Source] = {}
         self._least = least
         self._starts: dict[K, int] = {}
         """When each party is next served, in virtual time."""
+        self._refused: K | None = None
+        """Whose head was not taken for want of room: it comes first, once, and pays for it like any other."""
         self._clock = 0
         """When the party was due that was served last."""
         self._heap: list[tuple[int, int, K]] = []
@@ -88,12 +90,15 @@ class Turns(Generic[K]):
     def leave(self, party: K) -> None:
         """A party has nothing more."""
         del self.parties[party], self._starts[party]
+        if self._refused == party:
+            self._refused = None
 
     def clear(self) -> None:
         """No party has anything, and none has had a turn."""
         self.parties.clear()
         self._starts.clear()
         self._heap.clear()
+        self._refused = None
         self._clock = 0
 
     @property
@@ -103,18 +108,19 @@ class Turns(Generic[K]):
 
     def begin(self) -> None:
         """All parties start anew, at the virtual times that they have."""
-        starts = self._starts
-        self._heap = [(starts[party], i, party) for i, party in enumerate(self.parties)]
+        starts, first = self._starts, self._refused
+        self._refused = None
+        self._heap = [(FIRST if party == first else starts[party], i, party) for i, party in enumerate(self.parties)]
         heapify(self._heap)
         for source in self.parties.values():
             source.begin()
 
     def advance(self) -> None:
         """The head is taken: whose it was pays for it."""
-        start, i, party = self._heap[0]
+        _, i, party = self._heap[0]
         source = self.parties[party]
         assert source.head is not None, "a party in the heap has something"
-        self._clock = start = max(self._clock, start)
+        self._clock = start = max(self._clock, self._starts[party])
         start += max(self._least, len(source.head.encoded))
         self._starts[party] = start
         source.advance()
@@ -126,7 +132,7 @@ class Turns(Generic[K]):
     def refuse(self) -> None:
         """The head is not taken, and there is no more room: the next time it comes first."""
         _, _, party = self._heap[0]
-        self._starts[party] = FIRST
+        self._refused = party
         self.parties[party].refuse()
 
 

@@ -38,21 +38,21 @@ class Slander(Behaviour):
     def __init__(self, scene: Scene, argument: str = "") -> None:
         super().__init__(scene, argument)
         self.choose_from("true", "moved", "forged")
-        self._signed: dict[ReplicaId, OrderedDict[Signature, Signed]] = {}
+        self._kept: dict[ReplicaId, OrderedDict[Signature, Signed]] = {}
 
     def heard(self, sender: ReplicaId, message: Message) -> Iterable[Frame]:
         if isinstance(message, Signed) and message.replica not in self.scene.signers:
-            kept = self._signed.setdefault(message.replica, OrderedDict())
+            kept = self._kept.setdefault(message.replica, OrderedDict())
             kept[message.signature] = message
             while len(kept) > REMEMBERED:
                 kept.popitem(last=False)
         return ()
 
     def tick(self) -> Iterable[Frame]:
-        if self.scene.is_calm or not self._signed:
+        if self.scene.is_calm or not self._kept:
             return
         for _ in range(AT_ONCE):
-            known = list(self._signed[self.scene.chance.choice(sorted(self._signed))].values())
+            known = list(self._kept[self.scene.chance.choice(sorted(self._kept))].values())
             if told := self._testimony(known):
                 claim = Testimony(messages=told, replica=self.scene.me, signature=wire.UNSIGNED)
                 yield from ((to, self.scene.sign(claim)) for to in self.scene.others)
