@@ -223,12 +223,8 @@ def test_no_scenario_with_one_twin_makes_the_group_err(twin: int) -> None:
     assert len(reports) >= 37
     assert {report.plan.seed: report.violations for report in reports if not report.ok} == {}
     assert {i for report in reports for i in report.convicted} == {twin}
-
-
-def test_what_twins_do_is_found_out_in_most_scenarios() -> None:
-    reports = [run(scenario) for scenario in islice(exhaustive(), 0, None, 4 * STRIDE)]
-
-    assert sum(bool(report.convicted) for report in reports) > len(reports) / 2
+    convicted = sum(bool(report.convicted) for report in reports)
+    assert convicted > len(reports) / 2, "what twins do is found out in most scenarios"
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -37,7 +37,7 @@ class Group:
 
     def cpu_s(self) -> dict[int, float]:
         """By process id: the processor time that each has used so far, all its threads, user and system."""
-        return {pid: used for pid in self.pids.values() if (used := _cpu_s(pid)) is not None}
+        return {pid: used for pid in self.pids.values() if (used := cpu_s_of(pid)) is not None}
 
     def memory_bytes(self) -> dict[ReplicaId, int]:
         """What each replica on this host holds in memory now (VmRSS)."""
@@ -145,8 +145,11 @@ async def _status(home: Home) -> Statuses:
         return await client.status()
 
 
-def _cpu_s(pid: int) -> float | None:
-    """User and system time of all threads (proc(5): fields 14 and 15 of stat; the name in field 2 may hold spaces)."""
+def cpu_s_of(pid: int) -> float | None:
+    """User and system time of all threads of a process; None if there is no such process.
+
+    proc(5): fields 14 and 15 of stat; the name in field 2 may hold spaces.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -6,16 +6,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from bftledger.base.errors import BftLedgerError
 from bftledger.bench.clients import Job, Seen, job_line
-from bftledger.bench.group import Group
+from bftledger.bench.group import Group, Module, cpu_s_of
 from bftledger.bench.measured import Load, Mark, Measured
 
 _LEAD_S = 0.05
 """What is to happen in all processes at one moment is announced so long before it."""
+
+CLIENTS: Final[Module] = ("bftledger.bench.clients",)
+"""The module that a process with clients runs."""
 
 _GRACE_S = 2.0
 """A process that has reported has so long to end; then it is killed."""
@@ -40,20 +44,37 @@ def running_load(group: Group, load: Load) -> Iterator["RunningLoad"]:
 
     It is over with `finish`, which gives the result, or with the `with` block. Raises `LoadError`.
     """
-    with contextlib.ExitStack() as stack:
-        processes = [stack.enter_context(_Process(job)) for job in _jobs(group, load)]
-        for process in processes:
-            process.hear()
-        begin = time.monotonic() + _LEAD_S
-        for process in processes:
-            process.say({"begin": begin})
-        start = begin + max(load.warmup_s, _LEAD_S)
+    with _begun(group, load, CLIENTS) as (processes, start):
         end = start + load.seconds
         time.sleep(max(0.0, start - _LEAD_S - time.monotonic()))
         for process in processes:
             process.say({"start": start, "end": end})
         time.sleep(max(0.0, start - time.monotonic()))
         yield RunningLoad(group, load, start, processes)
+
+
+@contextlib.contextmanager
+def endless_load(group: Group, load: Load, clients: Module = CLIENTS) -> Iterator["EndlessLoad"]:
+    """The same without an end: its window lasts until `finish` is called, whatever `load.seconds` says.
+
+    `clients`: another module for the processes with clients, and its arguments. Raises `LoadError`.
+    """
+    with _begun(group, load, clients) as (processes, start):
+        time.sleep(max(0.0, start - time.monotonic()))
+        yield EndlessLoad(group, load, start, processes)
+
+
+@contextlib.contextmanager
+def _begun(group: Group, load: Load, clients: Module) -> Iterator[tuple[list["_Process"], float]]:
+    """The processes, whose clients have begun, and when they will be warm."""
+    with contextlib.ExitStack() as stack:
+        processes = [stack.enter_context(_Process(job, clients)) for job in _jobs(group, load)]
+        for process in processes:
+            process.hear()
+        begin = time.monotonic() + _LEAD_S
+        for process in processes:
+            process.say({"begin": begin})
+        yield processes, begin + max(load.warmup_s, _LEAD_S)
 
 
 class RunningLoad:
@@ -94,6 +115,27 @@ class RunningLoad:
         return Measured.of(self.load, self.start_s, seen, replicas_cpu_s=used, marks=self._marks)
 
 
+class EndlessLoad(RunningLoad):
+    """A load that ends with `finish`. Which blocks hold its transactions it does not know."""
+
+    def __init__(self, group: Group, load: Load, start_s: float, processes: list["_Process"]) -> None:
+        super().__init__(group, load, start_s, processes)
+        self._clients_cpu_before = self._clients_cpu_s()
+
+    def finish(self) -> Measured:
+        """Ends the window and waits until all transactions under way have ended. Raises `LoadError`."""
+        end = time.monotonic() + _LEAD_S
+        for process in self._processes:
+            process.say({"start": end, "end": end})  # what they count between these two is counted here
+        self.load = replace(self.load, seconds=end - self.start_s)
+        self.sleep_until(self.load.seconds)
+        clients_cpu_s = self._clients_cpu_s() - self._clients_cpu_before
+        return replace(super().finish(), clients_cpu_s=clients_cpu_s)
+
+    def _clients_cpu_s(self) -> float:
+        return sum(cpu_s_of(process.pid) or 0.0 for process in self._processes)
+
+
 def _jobs(group: Group, load: Load) -> list[Job]:
     """The clients, dealt out evenly."""
     count = min(load.processes, load.clients)
@@ -119,14 +161,18 @@ def _jobs(group: Group, load: Load) -> list[Job]:
 class _Process:
     """A process with clients; killed at the end of the `with` block if it has not ended."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, clients: Module) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bftledger.bench.clients"],
+            [sys.executable, "-m", *clients],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         self.say(job_line(job))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def say(self, what: dict[str, Any]) -> None:
         assert self._process.stdin is not None

@@ -5,7 +5,7 @@ Only the phases change it (`normal`, `checkpoint`, `view_change`, `transfer`), o
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 from bftledger.base.crypto import Signer
 from bftledger.base.group import Group
@@ -93,15 +93,6 @@ class Fetch:
     """How many had not answered when another was asked, less those who have answered since."""
 
 
-class Reported(NamedTuple):
-    """What a peer's STATUS said when it was last answered, and up to where slots had been here at the last tick."""
-
-    view: View
-    active: bool
-    executed: Seq
-    known: Seq
-
-
 @dataclass(slots=True)
 class State:
     """Everything one replica knows of the protocol."""
@@ -165,8 +156,6 @@ class State:
     stable_at_tick: Seq = Seq(0)
     executed_at_tick: Seq = Seq(0)
     known_at_tick: Seq = Seq(0)
-    reported: dict[ReplicaId, Reported] = field(default_factory=dict)
-    """What each peer's last STATUS said that was answered."""
     answered: Counter[tuple[ReplicaId, object]] = field(default_factory=Counter)
     """How often what was sent again to whom since the last tick."""
     sent_bytes: Counter[ReplicaId] = field(default_factory=Counter)

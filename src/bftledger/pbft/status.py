@@ -1,11 +1,8 @@
 """STATUS and re-sending: the one answer to all loss of messages (TOCS'02 §5.2).
 
 A replica says periodically what it has; whoever has what it lacks sends just that again. Nothing is sent again because
-it might be missing. A peer describes what it knew at its previous tick, and is sent what was here at the last one; but
-where a block takes about as long as an interval, much of that is still under way, and would take longer if it were sent
-twice. So a peer that has executed something since its STATUS before is sent only what was here then, too. And a
-NEW-VIEW, which all have and which grows with n², is sent again by its primary at once, by the others to who lacks it
-for longer.
+it might be missing. "Unfinished for a while" means: it was so at the previous tick too, so that messages under way are
+not sent twice.
 """
 
 from collections.abc import Iterable
@@ -15,7 +12,7 @@ from bftledger.base.ids import Millis, ReplicaId, Seq
 from bftledger.pbft import testimony, transfer, wire
 from bftledger.pbft.effects import Broadcast, Effect, Ignored, Send, StartTimer
 from bftledger.pbft.messages import Message, SlotStatus, Stable, Status
-from bftledger.pbft.state import Reported, Slot, State
+from bftledger.pbft.state import Slot, State
 from bftledger.pbft.timers import StatusTimer
 
 _NOTHING: Final = SlotStatus(seq=Seq(0), has_pre_prepare=False, prepares=0, commits=0, checkpoints=0)
@@ -117,23 +114,19 @@ def on_status(state: State, peer: Status) -> list[Effect]:
     """What this replica has and `peer` lacks; a bounded number of times between two ticks."""
     if not state.may_answer(peer.replica, Status):
         return []
-    before = state.reported.get(peer.replica)
-    state.reported[peer.replica] = now = Reported(peer.view, peer.active, peer.executed, state.known_at_tick)
-    known = state.known_at_tick if before is None or before.executed == peer.executed else before.known
     lacking: list[Message] = [*testimony.for_peer(state, peer)]
     forked = testimony.disclose(state, peer.replica) if testimony.is_forked(state, peer) else []
     if peer.stable < state.stable_at_tick and state.stable is not None:
         lacking.append(state.sign(Stable(certificate=state.stable, replica=state.me, signature=wire.UNSIGNED)))
     if state.active:
-        is_behind = peer.view < state.view or (peer.view == state.view and not peer.active)
-        if state.new_view and is_behind and (state.is_primary or before is None or before[:2] == now[:2]):
+        if state.new_view and (peer.view < state.view or (peer.view == state.view and not peer.active)):
             lacking.append(state.new_view)
     elif peer.view < state.view or (
         peer.view == state.view and not peer.active and not peer.view_changes >> state.me & 1
     ):
         lacking.append(state.view_changes[state.me])
     described = {slot.seq: slot for slot in peer.slots}
-    for seq in range(max(peer.stable, state.low) + 1, known + 1):
+    for seq in range(max(peer.stable, state.low) + 1, state.known_at_tick + 1):
         if (slot := state.slots.get(Seq(seq))) is not None:
             lacking += missing_votes(state, slot, described.get(slot.seq, _NOTHING), peer)
     return [*forked, *(Send(peer.replica, message) for message in lacking)]

@@ -1,0 +1,33 @@
+"""The one protobuf message that the etcd clients send, encoded by hand, so that no generated code is needed.
+
+A field of bytes is its number and wire type 2 in one varint, the length as a varint, and the bytes (protobuf encoding
+specification, "Length-Delimited Records"). etcd's `rpc.proto`: PutRequest { bytes key = 1; bytes value = 2; … }.
+"""
+
+from typing import Final
+
+PUT: Final = "/etcdserverpb.KV/Put"
+"""The gRPC method that takes a PutRequest."""
+
+_LENGTH_DELIMITED: Final = 2
+
+
+def put_request(key: bytes, value: bytes) -> bytes:
+    """A PutRequest without lease and without any wish for the previous value."""
+    return bytes_field(1, key) + bytes_field(2, value)
+
+
+def bytes_field(number: int, value: bytes) -> bytes:
+    """The field; nothing if it is empty, as protobuf 3 has it."""
+    return varint(number << 3 | _LENGTH_DELIMITED) + varint(len(value)) + value if value else b""
+
+
+def varint(number: int) -> bytes:
+    """Seven bits to a byte, the lowest first; all bytes but the last have the highest bit set."""
+    assert number >= 0, "a length or a number of a field"
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)

@@ -1,0 +1,73 @@
+"""Which laws the figures of a run follow, and what in them nobody would expect."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from bftledger.bench.scale_fit import laws
+from bftledger.bench.scale_traffic import SURPRISE, expected_messages
+
+Row = Mapping[str, Any]
+
+_BLOCKS: Final[tuple[tuple[str, str, tuple[int, ...], Callable[[Row], float | None]], ...]] = (
+    ("messages per block, group", "messages", (1, 2), lambda row: row["messages_per_block"]),
+    ("messages per block, replica", "messages", (1, 2), lambda row: row["replica_messages_per_block"]),
+    ("bytes per block, group", "bytes", (1, 2), lambda row: row["bytes_per_block"]),
+    ("bytes per block, replica", "bytes", (1, 2), lambda row: row["replica_bytes_per_block"]),
+    ("CPU per block, primary", "µs", (1, 2), lambda row: row["cpu_us_per_block"]["primary"]),
+    ("CPU per block, backup", "µs", (1, 2), lambda row: row["cpu_us_per_block"]["backup"]),
+    ("CPU per block, backup with transport", "µs", (1, 2), lambda row: _with_transport(row, "backup")),
+    ("bytes of a receipt", "bytes", (1, 2), lambda row: row["receipt_bytes"]),
+    ("bytes of replies per transaction", "bytes", (1, 2), lambda row: row["reply_bytes_per_tx"]),
+)
+
+_VIEWS: Final[tuple[tuple[str, str, tuple[int, ...], Callable[[Row], float | None]], ...]] = (
+    ("bytes of a VIEW-CHANGE", "bytes", (1, 2, 3), lambda row: row["view_change_longest"]),
+    ("bytes of a NEW-VIEW", "bytes", (1, 2, 3), lambda row: row["new_view_longest"]),
+    ("messages of a view change, group", "messages", (1, 2, 3), lambda row: row["messages"]),
+    ("bytes of a view change, group", "bytes", (1, 2, 3), lambda row: row["bytes"]),
+)
+
+
+def _with_transport(row: Row, role: str) -> float:
+    return float(row["cpu_us_per_block"][role] + row["transport_us_per_block"][role])
+
+
+def all_laws(blocks: Sequence[Row], views: Sequence[Row]) -> list[dict[str, Any]]:
+    """Of everything that is counted, for each batch, and for each number of slots in flight."""
+    found = []
+    for batch in sorted({row["batch"] for row in blocks}):
+        rows = [row for row in blocks if row["batch"] == batch]
+        for what, unit, powers, value in _BLOCKS:
+            law = laws(what, unit, [(row["replicas"], value(row)) for row in rows], powers)
+            found.append({"batch": batch, "in_flight": None, **law})
+    for in_flight in sorted({row["in_flight"] for row in views}):
+        rows = [row for row in views if row["in_flight"] == in_flight]
+        for what, unit, powers, value in _VIEWS:
+            law = laws(what, unit, [(row["replicas"], value(row)) for row in rows], powers)
+            found.append({"batch": None, "in_flight": in_flight, **law})
+    return found
+
+
+def surprises(blocks: Sequence[Row], views: Sequence[Row], loads: Sequence[Row]) -> list[str]:
+    """A sentence for each figure that is more than a tenth above what the protocol needs."""
+    found = [
+        f"{row['replicas']} replicas, batches of {row['batch']}: {row['messages_per_block']:,.0f} messages and "
+        f"{row['bytes_per_block']:,.0f} bytes per block where {row['expected_messages_per_block']:,} and "
+        f"{row['expected_bytes_per_block']:,} were expected"
+        for row in blocks
+        if row["is_surprise"]
+    ]
+    found += [
+        f"{row['replicas']} replicas, {row['load']}, {row['how']}: {row['messages_per_block']:,.0f} messages of the "
+        f"normal case per block where {sum(expected_messages(row['replicas']).values()):,} were expected"
+        for row in loads
+        if (row.get("excess_messages") or 0.0) > SURPRISE
+    ]
+    found += [
+        f"{row['replicas']} replicas, view change with {row['in_flight']} slots in flight: {row['view_changes']:,} "
+        f"VIEW-CHANGEs and {row['new_views']:,} NEW-VIEWs where {row['expected_view_changes']:,} and "
+        f"{row['expected_new_views']:,} were expected"
+        for row in views
+        if row["is_surprise"]
+    ]
+    return found
