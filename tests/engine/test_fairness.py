@@ -7,6 +7,7 @@ from bftledger.base.ids import ReplicaId, Seq
 from bftledger.base.transaction import Transaction
 from bftledger.pbft import wire
 from bftledger.pbft.messages import Relay
+from bftledger.pbft.state import State
 from tests.engine.engines import Engines
 
 BATCH = 50
@@ -30,6 +31,17 @@ def relay(group: Engines, by: int, *transactions: Transaction) -> None:
 def heights(group: Engines, *transactions: Transaction) -> set[Seq]:
     places = group.hosts[0].store.locate([tx.id for tx in transactions])
     return {places[tx.id].height for tx in transactions}
+
+
+def states(group: Engines) -> list[State]:
+    return [host.up.replica.state for host in group.up]
+
+
+def top_up(group: Engines, mine: list[Transaction], length: int, *, by: str) -> list[Transaction]:
+    """What of a client's is in no block, and as much more as makes it so many."""
+    placed = group.hosts[3].store.locate([tx.id for tx in mine])
+    left = [tx for tx in mine if tx.id not in placed]
+    return left + [group.transaction(by=by) for _ in range(length - len(left))]
 
 
 def test_client_that_submits_thousands_delays_nobody_else(busy: Engines) -> None:
@@ -94,3 +106,56 @@ def test_what_did_not_fit_comes_first_in_the_next_proposal(busy: Engines) -> Non
 
     assert heights(busy, *first) == {2}
     assert heights(busy, refused) == {3}
+
+
+# ── what fairness to some costs others is never held against an honest primary ──
+
+
+@pytest.mark.parametrize(
+    ("clients", "ends_first"), [(60, False), (30, True)], ids=["in its order", "the other way round"]
+)
+def test_long_queue_that_backups_know_of_deposes_no_primary_that_serves_others_in_turn(
+    clients: int, ends_first: bool
+) -> None:
+    """§4.4 would suspect it: they wait for what many others overtake. "Nothing waits longer than for as much as was
+    there before it, and that half (`suspicion.patience`)": so they need not wait in vain."""
+    group = Engines(delay=5, batch_count=8, pool_count=200, pool_share=60, pipeline=2)
+    group.run(300)
+    queue = top_up(group, [], 60, by="greedy")
+    group.submit(0, *queue)
+    group.run(1)
+    waiting: dict[str, list[Transaction]] = {f"client {i}": [] for i in range(clients)}
+    known: list[Transaction] = []
+    while group.now < 1_300:
+        for by, mine in waiting.items():
+            waiting[by] = top_up(group, mine, 3, by=by)
+            group.submit(0, *[tx for tx in waiting[by] if tx not in mine], route=by.encode())
+        queue = top_up(group, queue, 60, by="greedy")
+        fresh = [tx for tx in queue if tx not in known]
+        for i in range(4):
+            group.submit(i, *(reversed(fresh) if ends_first and i else fresh))
+        known = queue
+        group.run(40)
+
+    assert {(state.view, state.active) for state in states(group)} == {(0, True)}
+    assert group.hosts[3].height > 50
+
+
+def test_group_whose_clients_all_load_one_backup_goes_on() -> None:
+    """That backup shares what waits longest, and "the first that might find none there, and all after it, stay for
+    later": what the primary had no room for would be known to all and passed on by nobody."""
+    group = Engines(delay=30, batch_count=50, pool_count=200, pool_share=100)
+    group.run(300)
+    waiting: dict[str, list[Transaction]] = {by: [] for by in ("greedy", *(f"client {i}" for i in range(70)))}
+    most_out = wasted = 0
+    while group.now < 3_000:
+        for by, mine in waiting.items():
+            waiting[by] = top_up(group, mine, 50 if by == "greedy" else 1, by=by)
+            group.submit(3, *[tx for tx in waiting[by] if tx not in mine], route=by.encode())
+        group.run(20)
+        most_out = max(most_out, group.engine(3).replica.state.pool.passing.out.count)
+        wasted = max(wasted, group.engine(0).replica.state.wasted[ReplicaId(3)])
+
+    assert {(state.view, state.active) for state in states(group)} == {(0, True)}
+    assert (most_out, wasted) == (24, 0), "of the 25 that the primary takes; and it has refused none"
+    assert group.hosts[3].height >= 30

@@ -11,6 +11,7 @@ from bftledger.base.transaction import Transaction
 from bftledger.pbft import wire
 from bftledger.pbft.messages import Blocks, Message, PrePrepare, Relay, ViewChange
 from bftledger.pbft.proposals import make_proposal
+from bftledger.pbft.suspicion import patience
 from bftledger.pbft.transfer import MOST_DOUBLINGS
 from tests.engine.engines import START, Engines, Host, a_genesis
 from tests.engine.test_suspicion import has, views
@@ -88,6 +89,37 @@ def test_primary_that_trickles_and_withholds_each_proposal_from_another_backup_i
         group.submit(i, *waiting)
 
     assert group.run(6_000, lambda: views(group)[1:] == [(1, True)] * 3)
+
+
+def test_who_was_cut_off_holds_nothing_that_it_fetches_against_the_primary_that_went_on() -> None:
+    """`on_fetched`: "who was cut off while it worked holds nothing against it: what was passed on before may never have
+    got there"."""
+    group = Engines(delay=40, batch_count=20, pool_count=60, pool_share=60)
+    group.commit(group.transaction())
+    group.run(1_000)
+    group.cut_off(3)
+    alone = group.transaction(by="alone")
+    group.submit(3, alone)
+    group.run(1_000)
+    for _ in range(20):
+        group.submit(0, *[group.transaction(by=f"client {i % 5}") for i in range(20)])
+        group.run(250)
+    came_first = 20 * (group.hosts[0].height - group.hosts[3].height)
+    left: list[int] = []
+
+    def passes(source: int, to: int, message: Message) -> bool:
+        if isinstance(message, ViewChange):
+            left.append(source)
+        return True
+
+    group.passes = passes
+    caught_up = group.run(1_000, lambda: has(group, alone))
+    group.run(2_000)
+
+    assert came_first > patience(group.engine(3).replica.state).number
+    assert caught_up
+    assert left == []
+    assert views(group) == [(0, True)] * 4
 
 
 def test_long_search_for_blocks_does_not_give_silent_peers_more_time_for_as_long() -> None:

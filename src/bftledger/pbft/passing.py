@@ -61,6 +61,7 @@ class Passing:
         if transaction.id in self._passed or transaction.id in self._shared:
             return
         if is_own:
+            self._others.waiting.pop(transaction.id, None)
             self._own.put(transaction)
         else:
             self._others.waiting[transaction.id] = transaction

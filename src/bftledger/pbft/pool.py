@@ -106,7 +106,7 @@ class Pool:
         self._make_room(transaction)  # from now on it stays, whatever becomes of those that brought it before
         self._give_room(transaction, CLIENTS)
         if tx_id in self.waiting:
-            self.waiting.put(transaction, CLIENTS)
+            self._wait(transaction)
         return Ignored.DUPLICATE
 
     def admit_relayed(self, transaction: Transaction, by: ReplicaId) -> Ignored | None:

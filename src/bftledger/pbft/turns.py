@@ -3,8 +3,9 @@
 Not in the paper, whose primary takes what comes first: whoever brings thousands at once, a client or a faulty backup,
 would make all others wait behind them. Here each party has a queue of its own, and a virtual time at which it is next
 served: when it was served last, and the cost of what it got. Next is the party with the earliest. One that had nothing
-begins at the time of who was served last: nobody saves up turns. So what has the cost c before it in its own queue
-waits at most until every other party was served for c, and for one transaction more.
+begins at the time of who was served last, or later if it still owes for what it got: nobody saves up turns, and nobody
+gets one by coming back. So what has the cost c before it in its own queue waits at most until every other party was
+served for c, and for one transaction more; or longer only if others come that were never here.
 """
 
 from collections.abc import Hashable
@@ -17,6 +18,9 @@ from bftledger.pbft.settings import Settings
 
 FIRST: Final = -1
 """Before all virtual times."""
+
+MOST_LEFT: Final = 10_000
+"""Of so many parties that have nothing it is known what they owe; of who left earlier it is forgotten."""
 
 K = TypeVar("K", bound=Hashable)
 
@@ -38,6 +42,9 @@ class Source(Protocol):
 
     def advance(self) -> None:
         """The head is taken: on to the next."""
+
+    def skip(self) -> None:
+        """The head was taken out of turn: on to the next."""
 
     def refuse(self) -> None:
         """The head is not taken, and there is no more room: the next time it comes first."""
@@ -62,6 +69,10 @@ class Queue:
         """The head is taken: on to the next."""
         self.head = next(self._rest, None)
 
+    def skip(self) -> None:
+        """The head was taken out of turn: on to the next."""
+        self.advance()
+
     def refuse(self) -> None:
         """The head is not taken; it is the first already."""
 
@@ -69,13 +80,15 @@ class Queue:
 class Turns(Generic[K]):
     """Parties that take turns. `least`: what the smallest transaction costs; larger ones cost their bytes."""
 
-    __slots__ = ("_clock", "_heap", "_least", "_refused", "_starts", "parties")
+    __slots__ = ("_clock", "_heap", "_least", "_left", "_refused", "_starts", "parties")
 
     def __init__(self, least: int) -> None:
         self.parties: dict[K, Source] = {}
         self._least = least
         self._starts: dict[K, int] = {}
         """When each party is next served, in virtual time."""
+        self._left: dict[K, int] = {}
+        """When those that have nothing would be served next, if that is still to come."""
         self._refused: K | None = None
         """Whose head was not taken for want of room: it comes first, once, and pays for it like any other."""
         self._clock = 0
@@ -83,13 +96,18 @@ class Turns(Generic[K]):
         self._heap: list[tuple[int, int, K]] = []
 
     def enter(self, party: K, source: Source) -> None:
-        """A party has something to be served with."""
+        """A party has something to be served with. What it got just before it had nothing, it still pays for."""
         self.parties[party] = source
-        self._starts[party] = self._clock
+        self._starts[party] = max(self._clock, self._left.pop(party, self._clock))
 
     def leave(self, party: K) -> None:
         """A party has nothing more."""
-        del self.parties[party], self._starts[party]
+        del self.parties[party]
+        start = self._starts.pop(party)
+        if start > self._clock:
+            self._left[party] = start
+            if len(self._left) > MOST_LEFT:
+                del self._left[next(iter(self._left))]
         if self._refused == party:
             self._refused = None
 
@@ -97,6 +115,7 @@ class Turns(Generic[K]):
         """No party has anything, and none has had a turn."""
         self.parties.clear()
         self._starts.clear()
+        self._left.clear()
         self._heap.clear()
         self._refused = None
         self._clock = 0
@@ -121,13 +140,28 @@ class Turns(Generic[K]):
         source = self.parties[party]
         assert source.head is not None, "a party in the heap has something"
         self._clock = start = max(self._clock, self._starts[party])
-        start += max(self._least, len(source.head.encoded))
-        self._starts[party] = start
+        self._starts[party] = start + self._cost(source.head)
         source.advance()
-        if source.head is None:
+        self._go_on(i, party)
+
+    def pay(self, party: K, transaction: Transaction) -> None:
+        """Before `begin`: it gets this one out of turn, and is served the later in turn."""
+        self._starts[party] = max(self._clock, self._starts[party]) + self._cost(transaction)
+
+    def skip(self) -> None:
+        """The head was taken out of turn, and paid for: on to the next."""
+        _, i, party = self._heap[0]
+        self.parties[party].skip()
+        self._go_on(i, party)
+
+    def _cost(self, transaction: Transaction) -> int:
+        return max(self._least, len(transaction.encoded))
+
+    def _go_on(self, i: int, party: K) -> None:
+        if self.parties[party].head is None:
             heappop(self._heap)
         else:
-            heapreplace(self._heap, (start, i, party))
+            heapreplace(self._heap, (self._starts[party], i, party))
 
     def refuse(self) -> None:
         """The head is not taken, and there is no more room: the next time it comes first."""

@@ -106,16 +106,24 @@ class Waiting:
             if chosen and (size > settings.batch_bytes or len(chosen) >= settings.batch_count):
                 return self._count(chosen)
             chosen[held.transaction.id] = held.transaction
+            self._pay(held)
         turns.begin()
         while (head := turns.head) is not None:
-            if head.id not in chosen:
-                size += len(head.encoded)
-                if chosen and (size > settings.batch_bytes or len(chosen) >= settings.batch_count):
-                    turns.refuse()
-                    break
-                chosen[head.id] = head
+            if head.id in chosen:
+                turns.skip()
+                continue
+            size += len(head.encoded)
+            if chosen and (size > settings.batch_bytes or len(chosen) >= settings.batch_count):
+                turns.refuse()
+                break
+            chosen[head.id] = head
             turns.advance()
         return self._count(chosen)
+
+    def _pay(self, held: Held) -> None:
+        self._all.pay(held.origin, held.transaction)
+        if held.origin == CLIENTS:
+            self._clients.pay(held.transaction.sender, held.transaction)
 
     def _is_overtaken(self, held: Held) -> bool:
         chosen, since, most = self._chosen, held.since, self._most

@@ -1,0 +1,310 @@
+"""How cost grows with the group: what is counted against what the protocol needs, the laws, the model, the script."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from bftledger.base.ids import Millis
+from bftledger.bench import scale_processes
+from bftledger.bench.group import LocalGroup
+from bftledger.bench.load import LoadError
+from bftledger.bench.measured import Load
+from bftledger.bench.scale_blocks import measure_blocks
+from bftledger.bench.scale_costs import Costs, disk_wait_us, transport_us
+from bftledger.bench.scale_fit import exponent, fit, laws
+from bftledger.bench.scale_group import Model, Stalled, grouped
+from bftledger.bench.scale_host import Cores
+from bftledger.bench.scale_laws import all_laws, surprises
+from bftledger.bench.scale_loads import OWN_CORES, SHARED_CORES, full_blocks, predict, usual
+from bftledger.bench.scale_processes import measure_processes
+from bftledger.bench.scale_traffic import expected_messages
+from bftledger.bench.scale_views import measure_view_change
+from bftledger.pbft.settings import Settings
+
+SCRIPT: Final = Path(__file__).parents[2] / "bench" / "scale.py"
+COSTS: Final = Costs(frame_us=20.0, kib_us=1.0, disk_us=100.0)
+NEVER: Final = Millis(600_000)
+WITHOUT_STATUS: Final = Settings(status_interval_ms=NEVER, idle_status_interval_ms=NEVER)
+"""Nothing is said again, so that all counts are exact."""
+
+
+def a_model(replicas: int = 4, settings: Settings = WITHOUT_STATUS, **more: Any) -> Model:
+    return Model(replicas=replicas, costs=COSTS, settings=settings, **more)
+
+
+# ── counting ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("n", [4, 7, 16])
+def test_protocol_needs_three_messages_for_each_pair_of_replicas_and_direction(n: int) -> None:
+    assert sum(expected_messages(n).values()) == 3 * n * (n - 1)
+
+
+@pytest.mark.parametrize(("n", "batch"), [(4, 1), (4, 3), (7, 1)])
+def test_block_of_a_real_group_takes_just_the_messages_and_bytes_that_the_protocol_needs(n: int, batch: int) -> None:
+    row = measure_blocks(a_model(n), batch, blocks=2)
+
+    said = {kind: row["kinds"][kind] for kind in expected_messages(n)}
+    assert {kind: one["messages"] for kind, one in said.items()} == {
+        "PRE-PREPARE": n - 1,
+        "PREPARE": (n - 1) ** 2,
+        "COMMIT": n * (n - 1),
+        "CHECKPOINT": n * (n - 1),
+    }
+    assert {kind: one["bytes"] for kind, one in said.items()} == {
+        kind: one["expected_bytes"] for kind, one in said.items()
+    }
+    assert row["kinds"].keys() - said.keys() == {"Submit", "Committed"}
+    assert (row["blocks"], row["excess_messages"], row["excess_bytes"], row["is_surprise"]) == (2, 0, 0, False)
+    assert row["primary_messages_per_block"] == row["replica_messages_per_block"] == 3 * (n - 1)
+    assert row["messages_per_tx"] == pytest.approx(3 * n * (n - 1) / batch)
+
+
+def test_receipt_grows_by_the_signatures_of_the_larger_quorum() -> None:
+    small, large = (measure_blocks(a_model(n), 1, blocks=1) for n in (4, 7))
+
+    more = large["certificate_signatures"] - small["certificate_signatures"]
+    assert more == 2
+    assert 64 * more < large["receipt_bytes"] - small["receipt_bytes"] < 80 * more
+
+
+def test_processor_time_is_measured_and_the_transport_is_charged_for_each_frame() -> None:
+    row = measure_blocks(a_model(4), 1, blocks=2)
+
+    assert row["cpu_us_per_block"]["primary"] > 100
+    assert row["cpu_us_per_block"]["backup"] > 100
+    frames = 9 + 9 + 1  # a backup sends nine, and takes in the PRE-PREPARE and two, three and three votes
+    assert row["transport_us_per_block"]["backup"] == pytest.approx(frames * COSTS.frame_us, rel=0.2)
+
+
+# ── view changes ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("n", [4, 7])
+def test_view_change_carries_the_slots_in_flight_and_a_quorum_of_it_makes_the_new_view(n: int) -> None:
+    idle, busy = (measure_view_change(a_model(n), in_flight) for in_flight in (0, 2))
+
+    quorum, signature = 2 * ((n - 1) // 3) + 1, 64
+    for row in (idle, busy):
+        assert (row["view_changes"], row["new_views"]) == ((n - 1) ** 2, n - 1)
+        assert (row["view"], row["is_surprise"]) == (1, False)
+        assert row["new_view_longest"] > quorum * (row["view_change_longest"] - signature)
+    assert (idle["re_proposed"], busy["re_proposed"]) == (0, 2)
+    assert busy["view_change_longest"] - idle["view_change_longest"] > 2 * quorum * signature
+    assert 400 < busy["suspected_ms"] < 700
+
+
+# ── predictions ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_replicas_that_share_one_core_are_predicted_to_be_slower_than_with_a_core_each() -> None:
+    loop = full_blocks(2, pipeline=2, blocks=6, budget_s=20.0)
+
+    own, shared = (predict(a_model(4, Settings(), cores=cores), loop) for cores in (None, 1))
+
+    assert (own["how"], shared["how"]) == (OWN_CORES, SHARED_CORES)
+    assert own["error"] is shared["error"] is None
+    assert own["tx_per_s"] > shared["tx_per_s"] > 0
+    assert 2 < own["p50_ms"] < shared["p50_ms"] <= shared["p99_ms"]
+    assert own["clients_cpu_us_per_tx"] == 0 < shared["clients_cpu_us_per_tx"]
+
+
+def test_network_delay_is_part_of_the_latency() -> None:
+    near, far = (measure_blocks(a_model(4, delay_us=delay), 1, blocks=2)["latency_ms"] for delay in (0, 20_000))
+
+    assert far - near == pytest.approx(6 * 20, rel=0.15)  # there, three phases, the certificate, and back
+
+
+def test_load_that_costs_more_than_its_budget_is_given_up_and_says_so() -> None:
+    row = predict(a_model(), replace(usual(4, 1_000, budget_s=0.05), warm_up=1))
+
+    assert row["error"] is not None
+    assert "before it was given up" in row["error"]
+
+
+def test_what_never_happens_is_reported() -> None:
+    with grouped(a_model()) as group, pytest.raises(Stalled, match=r"4 replicas: no miracle within 0\.01 s"):
+        group.until(lambda: False, 10_000, "no miracle")
+
+
+def test_cores_are_taken_in_turn_and_nobody_waits_for_one_of_his_own() -> None:
+    begun: list[str] = []
+    shared, own = Cores(1), Cores(None)
+
+    for name in "ab":
+        shared.claim(lambda name=name: begun.append(name))  # type: ignore[misc]
+        own.claim(lambda name=name: begun.append(f"own {name}"))  # type: ignore[misc]
+
+    assert begun == ["a", "own a", "own b"]
+    shared.release()
+    assert begun[-1] == "b"
+
+
+def test_transport_and_disk_cost_something(tmp_path: Path) -> None:
+    frame_us, kib_us = transport_us()
+
+    assert 1 < frame_us < 10_000
+    assert 0 < kib_us < 1_000
+    assert disk_wait_us(tmp_path) >= 0
+
+
+# ── processes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_group_that_commits_nothing_has_its_reason_and_no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(group: LocalGroup, load: Load) -> None:
+        raise LoadError("nothing was committed within 1 s")
+
+    monkeypatch.setattr(scale_processes, "run_load", nothing)
+
+    row = measure_processes(4, Load(clients=1, seconds=1), Settings())
+
+    assert row["error"] == "nothing was committed within 1 s"
+    assert row["tx_per_s"] is row["p50_ms"] is row["p99_ms"] is None
+
+
+# ── laws ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SIZES: Final = (4, 7, 10, 16, 31)
+
+
+@pytest.mark.parametrize("power", [1, 2, 3])
+def test_fit_finds_a_law_that_holds_exactly(power: int) -> None:
+    law = fit(SIZES, [5 + 3 * n**power for n in SIZES], power)
+
+    assert (law.a, law.b, law.r2) == pytest.approx((5, 3, 1))
+    assert law.at(100) == pytest.approx(5 + 3 * 100**power)
+
+
+def test_exponent_is_that_of_the_power_law() -> None:
+    assert exponent(SIZES, [0.5 * n**2.5 for n in SIZES]) == pytest.approx((2.5, 1))
+
+
+@pytest.mark.parametrize(
+    ("value", "best"),
+    [
+        (lambda n: 3 * n * (n - 1), "a + b·n²"),
+        (lambda n: 3 * (n - 1), "a + b·n"),
+        (lambda n: 100 + n**2 + n, "a + b·n²"),
+        (lambda _: 7, "a + b·n"),
+    ],
+)
+def test_best_law_is_the_one_that_explains_most(value: Callable[[int], float], best: str) -> None:
+    found = laws("messages", "messages", [(n, value(n)) for n in SIZES], (1, 2))
+
+    assert found["best"] == best
+    assert max(one["r2"] for one in found["fits"]) > 0.99
+
+
+def test_fit_to_what_varies_by_chance_says_how_little_it_explains() -> None:
+    assert fit(SIZES, [5, 1, 4, 2, 5], 1).r2 < 0.5
+
+
+def test_two_sizes_follow_no_law() -> None:
+    found = laws("messages", "messages", [(4, 36.0), (7, 126.0)], (1, 2))
+
+    assert (found["fits"], found["best"], found["exponent"]) == ([], None, None)
+    with pytest.raises(ValueError, match="two sizes"):
+        fit([4, 4], [1, 2], 1)
+
+
+def test_what_is_a_tenth_above_the_protocol_is_a_surprise() -> None:
+    row = measure_blocks(a_model(4), 1, blocks=1)
+    view = measure_view_change(a_model(4), 1)
+
+    load = {"replicas": 4, "load": "1 client", "how": OWN_CORES, "messages_per_block": 36.0, "excess_messages": 0.0}
+    assert surprises([row], [view], [load]) == []
+    found = surprises(
+        [row | {"is_surprise": True}],
+        [view | {"is_surprise": True, "new_views": 9}],
+        [load | {"messages_per_block": 45.0, "excess_messages": 0.25}],
+    )
+    assert found[0].startswith("4 replicas, batches of 1: 36 messages")
+    assert "45 messages of the normal case per block where 36 were expected" in found[1]
+    assert "9 NEW-VIEWs where 9 and 3 were expected" in found[2]
+    assert {law["batch"] for law in all_laws([row], [view])} == {1, None}
+
+
+# ── the script ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+BRIEFLY: Final = (
+    *("--replicas", "4", "--batch", "1", "--blocks", "2", "--in-flight", "1", "--clients", "2"),
+    *("--processes", "4", "--seconds", "0.3", "--warmup", "0.1"),
+)
+
+
+def run(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("scale") / "result.json"
+    ended = run(*BRIEFLY, "--json", str(file))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.strip()
+    return file
+
+
+def test_result_has_a_row_for_each_part(result: Path) -> None:
+    said = json.loads(result.read_text())
+
+    assert said["bench"] == "scale"
+    assert said["calibration"] > 0
+    assert said["ceiling_tx_per_s"] > 0
+    assert said["costs"].keys() == {"frame_us", "kib_us", "disk_us"}
+    assert said["config"]["measured"]
+    assert said["config"]["modelled"]
+    assert [row["messages_per_block"] >= 36 for row in said["blocks"]] == [True]
+    assert [row["re_proposed"] for row in said["view_changes"]] == [1]
+    assert [row["how"] for row in said["results"]] == [OWN_CORES, SHARED_CORES] * 2 + ["measured, processes"]
+    for row in said["results"]:
+        assert row["error"] is None
+        assert row["tx_per_s"] > 0
+        assert 0 < row["p50_ms"] <= row["p99_ms"]
+        assert row["ceiling_tx_per_s"] > 0
+        assert row["primary_cpu_us_per_tx"] > 0
+    assert said["not_measured"] == []
+
+
+def test_result_is_shown_again_as_pictures_and_as_a_page_that_loads_nothing(result: Path, tmp_path: Path) -> None:
+    png, html = tmp_path / "picture.png", tmp_path / "page.html"
+
+    ended = run("--from", str(result), "--png", str(png), "--html", str(html), "--json", "-")
+
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout) == json.loads(result.read_text())
+    assert [path.read_bytes()[:4] for path in sorted(tmp_path.glob("*.png"))] == [b"\x89PNG"] * 4
+    page = html.read_text()
+    assert page.count("<figure>") == 4
+    assert not re.search(r"https?:|//|@import|<script|<link|<img|url\((?!#)", page)
+
+
+def test_help_explains_by_example() -> None:
+    ended = run("--help")
+
+    assert ended.returncode == 0
+    assert "python bench/scale.py --" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        (("--parts", "everything"), 2),
+        (("--delay-ms", "-1"), 2),
+        (("--replicas", "0"), 2),
+        (("--in-flight", "many"), 2),
+        (("--size", "3"), 1),
+        (("--stores", "nowhere"), 1),
+    ],
+)
+def test_what_makes_no_sense_is_refused(options: tuple[str, ...], status: int) -> None:
+    assert run(*options).returncode == status
