@@ -1,0 +1,213 @@
+"""Pictures of `scale.py`: each figure by the size of the group, with the law that fits it best."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pictures import INK, QUIET, SERIES, Picture, canvas, finish, label, plain_numbers, steps
+
+from bftledger.bench.scale_fit import Law
+
+Row = Mapping[str, Any]
+Axes = Any
+
+DASHED = (0, (4, 2.5))
+
+
+def draw(result: Mapping[str, Any]) -> list[Picture]:
+    """Those for which there are rows."""
+    drawn = []
+    if result["blocks"]:
+        drawn += [_traffic(result), _processor(result)]
+    if result["results"]:
+        drawn.append(_throughput(result))
+    if result["view_changes"]:
+        drawn.append(_views(result))
+    return drawn
+
+
+def _traffic(result: Mapping[str, Any]) -> Picture:
+    figure, (left, right) = canvas(1, 2, height=4.2, width=9.0)
+    rows = _of_batch(result["blocks"], min(row["batch"] for row in result["blocks"]))
+    batch = rows[0]["batch"]
+    for color, what, key, name in (
+        (SERIES[0], "messages per block, group", "messages_per_block", "the group"),
+        (SERIES[2], "messages per block, replica", "replica_messages_per_block", "each replica"),
+    ):
+        _points(left, rows, lambda row, key=key: row[key], color, name)
+        _law(left, result, what, color, batch=batch)
+    left.plot(
+        [row["replicas"] for row in rows],
+        [row["expected_messages_per_block"] for row in rows],
+        ls="none",
+        marker="x",
+        ms=9,
+        color=INK,
+        label="expected: 3n(n-1)",
+    )
+    for color, batch_ in zip(SERIES, sorted({row["batch"] for row in result["blocks"]}), strict=False):
+        some = _of_batch(result["blocks"], batch_)
+        _points(right, some, lambda row: row["bytes_per_block"] / 1_000, color, f"batches of {batch_}")
+        _law(right, result, "bytes per block, group", color, batch=batch_, scale=1_000)
+    label(left, title="Messages per block", x="replicas", y="messages")
+    label(right, title="Bytes per block, the group", x="replicas", y="kB")
+    _finish_axes([left, right], result["blocks"])
+    return finish(
+        figure,
+        "Messages and bytes that a block takes; crosses: what the protocol needs; dashed: the law that fits best.",
+    )
+
+
+def _processor(result: Mapping[str, Any]) -> Picture:
+    figure, (left, right) = canvas(1, 2, height=4.2, width=9.0)
+    batches = sorted({row["batch"] for row in result["blocks"]})
+    for color, batch in zip(SERIES, batches, strict=False):
+        rows = _of_batch(result["blocks"], batch)
+        for role, marker in (("primary", "^"), ("backup", "o")):
+            _points(
+                left,
+                rows,
+                lambda row, role=role: row["cpu_us_per_block"][role] / row["batch"],
+                color,
+                f"{role}, batches of {batch}",
+                marker=marker,
+                line="-" if role == "backup" else ":",
+            )
+        _points(right, rows, lambda row: row["cpu_us_per_block"]["backup"] / 1_000, color, f"batches of {batch}")
+        _law(right, result, "CPU per block, backup", color, batch=batch, scale=1_000)
+        _points(
+            right,
+            rows,
+            lambda row: row["transport_us_per_block"]["backup"] / 1_000,
+            color,
+            f"the transport's, batches of {batch}",
+            marker="s",
+            line=":",
+        )
+    label(left, title="Processor time of a replica per transaction", x="replicas", y="µs, without the transport's")
+    label(right, title="Processor time of a backup per block", x="replicas", y="ms")
+    _finish_axes([left, right], result["blocks"])
+    return finish(
+        figure, "Processor time by role and size, measured; the transport's is modelled from what a frame costs."
+    )
+
+
+def _throughput(result: Mapping[str, Any]) -> Picture:
+    figure, (left, right) = canvas(1, 2, height=4.6, width=9.0)
+    loads = list(dict.fromkeys(row["load"] for row in result["results"]))
+    for row in result["results"]:
+        if row["error"]:
+            left.annotate(
+                "none",
+                (row["replicas"], 0.02),
+                xycoords=("data", "axes fraction"),
+                ha="center",
+                color=QUIET,
+                fontsize=7,
+            )
+    for how, marker, line in (
+        ("measured, processes", "D", "-"),
+        ("predicted, shared cores", "o", DASHED),
+        ("predicted, a core each", "^", ":"),
+    ):
+        for color, load in zip(SERIES, reversed(loads), strict=False):
+            rows = [row for row in result["results"] if (row["how"], row["load"]) == (how, load) and row["tx_per_s"]]
+            if rows:
+                _points(left, rows, lambda row: row["tx_per_s"], color, f"{how}, {load}", marker=marker, line=line)
+                _points(right, rows, lambda row: row["p50_ms"], color, f"{how}, {load}", marker=marker, line=line)
+    label(left, title="Throughput", x="replicas", y="transactions/s")
+    label(right, title="Latency, median", x="replicas", y="ms")
+    _finish_axes([left, right], result["results"], legends=False)
+    handles, names = left.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2)
+    return finish(figure, "Committed transactions per second and median latency by size, measured and predicted.")
+
+
+def _views(result: Mapping[str, Any]) -> Picture:
+    figure, (left, right) = canvas(1, 2, height=4.2, width=9.0)
+    for color, in_flight in zip(SERIES, sorted({row["in_flight"] for row in result["view_changes"]}), strict=False):
+        rows = [row for row in result["view_changes"] if row["in_flight"] == in_flight]
+        name = f"{in_flight} slots in flight"
+        for what, key, marker in (("NEW-VIEW", "new_view_longest", "o"), ("VIEW-CHANGE", "view_change_longest", "^")):
+            _points(left, rows, lambda row, key=key: row[key] / 1_000, color, f"{what}, {name}", marker=marker)
+            _law(left, result, f"bytes of a {what}", color, in_flight=in_flight, scale=1_000)
+        _points(right, rows, lambda row: row["bytes"] / 1e6, color, f"all sent, {name}")
+        needed = [
+            (
+                row["expected_view_changes"] * row["view_change_longest"]
+                + row["expected_new_views"] * row["new_view_longest"]
+            )
+            / 1e6
+            for row in rows
+        ]
+        _law(right, result, "bytes of a view change, group", color, in_flight=in_flight, scale=1e6)
+        right.plot(
+            [row["replicas"] for row in rows],
+            needed,
+            ls="none",
+            marker="x",
+            ms=9,
+            color=color,
+            label=f"each sent once, {name}",
+        )
+    label(left, title="One message of a view change", x="replicas", y="kB")
+    label(right, title="A view change in all", x="replicas", y="MB")
+    _finish_axes([left, right], result["view_changes"])
+    return finish(
+        figure, "Bytes of VIEW-CHANGE and NEW-VIEW, one and all; crosses: what they would be if none was sent again."
+    )
+
+
+# ── parts of pictures ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _points(
+    axes: Axes, rows: Sequence[Row], value: Any, color: str, name: str, *, marker: str = "o", line: Any = "none"
+) -> None:
+    axes.plot(
+        [row["replicas"] for row in rows],
+        [value(row) for row in rows],
+        marker=marker,
+        ls=line,
+        lw=1.2,
+        color=color,
+        label=name,
+    )
+
+
+def _law(
+    axes: Axes,
+    result: Mapping[str, Any],
+    what: str,
+    color: str,
+    *,
+    batch: int | None = None,
+    in_flight: int | None = None,
+    scale: float = 1.0,
+) -> None:
+    """The line of the law that fits best, if there is one."""
+    for found in result["laws"]:
+        if (found["what"], found["batch"], found["in_flight"]) != (what, batch, in_flight):
+            continue
+        for one in found["fits"]:
+            if one["model"] == found["best"]:
+                law = Law(power=one["power"], a=one["a"], b=one["b"], r2=one["r2"])
+                sizes = [n for n, _ in found["points"]]
+                grid = [min(sizes) * (max(sizes) / min(sizes)) ** (i / 80) for i in range(81)]
+                drawn = [(n, law.at(n) / scale) for n in grid if law.at(n) > 0]
+                power = law.model.removeprefix("a + b·")
+                name = f"{law.a / scale:,.3g} + {law.b / scale:,.3g}·{power}, R² {law.r2:.3f}"
+                axes.plot([n for n, _ in drawn], [y for _, y in drawn], ls=DASHED, lw=1.2, color=color, label=name)
+
+
+def _finish_axes(panels: Sequence[Axes], rows: Sequence[Row], *, legends: bool = True) -> None:
+    for axes in panels:
+        steps(axes, sorted({row["replicas"] for row in rows}))
+        axes.set_yscale("log")
+        axes.margins(x=0.06)
+        plain_numbers(axes)
+        if legends:
+            axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.16), ncols=1)
+
+
+def _of_batch(rows: Sequence[Row], batch: int) -> list[Row]:
+    return [row for row in rows if row["batch"] == batch]
