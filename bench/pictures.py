@@ -134,7 +134,7 @@ def plain_numbers(axes: Axes, axis: str = "y") -> None:
     if which.get_scale() == "log":
         which.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         which.set_minor_locator(NullLocator())
-    which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))
 
 
 def limit(axes: Axes, y: float, text: str) -> None:
