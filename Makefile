@@ -39,7 +39,7 @@ types: dev  ## mypy --strict
 	$(BIN)/mypy --strict src tests $(wildcard bench/*.py)
 
 tests: dev  ## the tests alone, in JOBS processes
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 campaign: dev  ## SEEDS runs of the simulator, each from a seed of its own (200000: hours)
 	$(BIN)/bftledger sim --seeds $(SEEDS) --jobs $(JOBS)

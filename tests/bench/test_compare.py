@@ -15,7 +15,6 @@ from bftledger.bench.clients import Seen
 from bftledger.bench.contest import Spread, compete, ratios, rows, table
 from bftledger.bench.measured import Load, Measured
 
-pytestmark = pytest.mark.xdist_group("bench/compare")  # so that what its tests share is measured once
 
 SCRIPT = Path(__file__).parents[2] / "bench" / "compare.py"
 BRIEFLY = ("--clients", "1,2", "--rounds", "1", "--seconds", "0.3", "--warmup", "0.1", "--operations", "3")

@@ -17,7 +17,6 @@ from bftledger.bench.footprint import Memory, store_mb
 from bftledger.bench.growth import fitted, goals, summary
 from bftledger.bench.keyed_clients import key, keyed_payloads, module
 
-pytestmark = pytest.mark.xdist_group("bench/growth")  # so that what its tests share is measured once
 
 SCRIPT = Path(__file__).parents[2] / "bench" / "growth.py"
 LENGTH = ("--transactions", "120", "--every", "60", "--warmup", "0.05")

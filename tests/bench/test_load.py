@@ -12,6 +12,7 @@ from bftledger.bench.load import LoadError, run_load, running_load
 from bftledger.bench.measured import Load
 from bftledger.bench.standard import Extent, measure_running
 
+
 PAUSED = (ReplicaId(2), ReplicaId(3))
 """Two of four: the others are no quorum."""
 
@@ -37,17 +38,18 @@ def test_open_loop_charges_a_stall_for_every_transaction_that_was_due_in_it(grou
     assert [mark.what for mark in found.marks] == ["stall"]
 
 
-def test_row_says_what_each_replica_used_and_a_dead_one_has_none(group: LocalGroup) -> None:
-    with running_load(group, Load(clients=2, seconds=0.3, warmup_s=0.1)) as running:
-        group.kill(ReplicaId(3))
-        found = running.finish()
-    group.start(ReplicaId(3))
-    said = group.wait_until_ready()
+def test_row_says_what_each_replica_used_and_a_dead_one_has_none() -> None:
+    with made_home(None, replicas=4, keep=False) as home, running_group(home) as group:
+        with running_load(group, Load(clients=2, seconds=0.3, warmup_s=0.1)) as running:
+            group.kill(ReplicaId(3))
+            found = running.finish()
+        group.start(ReplicaId(3))
+        said, held = group.wait_until_ready(), group.memory_bytes()
 
     assert [cost is None for cost in found.row()["replicas_cpu_us_per_tx"]] == [False, False, False, True]
     assert found.row()["tx_per_s"] > 0
     assert all(said.values())
-    assert all(held > 1_000_000 for held in group.memory_bytes().values())
+    assert all(size > 1_000_000 for size in held.values())
 
 
 def test_nothing_committed_is_an_error_that_says_what_became_of_it(group: LocalGroup) -> None:

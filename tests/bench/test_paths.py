@@ -15,7 +15,6 @@ from bftledger.pbft import wire
 from bftledger.pbft.events import Delivered
 from bftledger.storage.sqlite import SqliteStore
 
-pytestmark = pytest.mark.xdist_group("bench/paths")  # so that what its tests share is measured once
 
 NAMES = ["step", "decode", "verify", "execute", "store", "encode", "sign", "simulator", "replica"]
 BLOCKS = 7

@@ -28,7 +28,6 @@ from bftledger.bench.recovery import summary
 from bftledger.bench.results import Result, Setting, group_config, write
 from bftledger.bench.tally import Tally, joined
 
-pytestmark = pytest.mark.xdist_group("bench/recovery")  # so that what its tests share is measured once
 
 SCRIPT = Path(__file__).parents[2] / "bench" / "recovery.py"
 AROUND = Around(from_s=100.0, killed_s=101.0, to_s=103.0, bucket_s=0.25)

@@ -28,7 +28,6 @@ from bftledger.bench.scale_traffic import expected_messages
 from bftledger.bench.scale_views import measure_view_change
 from bftledger.pbft.settings import Settings
 
-pytestmark = pytest.mark.xdist_group("bench/scale")  # so that what its tests share is measured once
 
 SCRIPT: Final = Path(__file__).parents[2] / "bench" / "scale.py"
 COSTS: Final = Costs(frame_us=20.0, kib_us=1.0, disk_us=100.0)

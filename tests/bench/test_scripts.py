@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("bench/scripts")  # so that what its tests share is measured once
 
 BENCH = Path(__file__).parents[2] / "bench"
 BRIEFLY = ("--clients", "1", "--seconds", "0.3", "--warmup", "0.1")
