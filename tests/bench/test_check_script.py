@@ -10,7 +10,6 @@ import pytest
 from bftledger.base.errors import OperatorError
 from bftledger.bench.baseline import Baseline
 
-
 SCRIPT = Path(__file__).parents[2] / "bench" / "check.py"
 NAMES = ["step", "decode", "verify", "execute", "store", "encode", "sign", "simulator", "replica"]
 

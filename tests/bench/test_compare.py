@@ -15,7 +15,6 @@ from bftledger.bench.clients import Seen
 from bftledger.bench.contest import Spread, compete, ratios, rows, table
 from bftledger.bench.measured import Load, Measured
 
-
 SCRIPT = Path(__file__).parents[2] / "bench" / "compare.py"
 BRIEFLY = ("--clients", "1,2", "--rounds", "1", "--seconds", "0.3", "--warmup", "0.1", "--operations", "3")
 

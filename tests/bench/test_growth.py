@@ -17,7 +17,6 @@ from bftledger.bench.footprint import Memory, store_mb
 from bftledger.bench.growth import fitted, goals, summary
 from bftledger.bench.keyed_clients import key, keyed_payloads, module
 
-
 SCRIPT = Path(__file__).parents[2] / "bench" / "growth.py"
 LENGTH = ("--transactions", "120", "--every", "60", "--warmup", "0.05")
 BRIEFLY = (*LENGTH, "--keys", "5", "--clients", "4", "--reads", "3")

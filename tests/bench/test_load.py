@@ -12,7 +12,6 @@ from bftledger.bench.load import LoadError, run_load, running_load
 from bftledger.bench.measured import Load
 from bftledger.bench.standard import Extent, measure_running
 
-
 PAUSED = (ReplicaId(2), ReplicaId(3))
 """Two of four: the others are no quorum."""
 

@@ -15,7 +15,6 @@ from bftledger.pbft import wire
 from bftledger.pbft.events import Delivered
 from bftledger.storage.sqlite import SqliteStore
 
-
 NAMES = ["step", "decode", "verify", "execute", "store", "encode", "sign", "simulator", "replica"]
 BLOCKS = 7
 

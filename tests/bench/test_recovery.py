@@ -28,7 +28,6 @@ from bftledger.bench.recovery import summary
 from bftledger.bench.results import Result, Setting, group_config, write
 from bftledger.bench.tally import Tally, joined
 
-
 SCRIPT = Path(__file__).parents[2] / "bench" / "recovery.py"
 AROUND = Around(from_s=100.0, killed_s=101.0, to_s=103.0, bucket_s=0.25)
 """A second before the kill, two after it, in quarters."""

@@ -28,7 +28,6 @@ from bftledger.bench.scale_traffic import expected_messages
 from bftledger.bench.scale_views import measure_view_change
 from bftledger.pbft.settings import Settings
 
-
 SCRIPT: Final = Path(__file__).parents[2] / "bench" / "scale.py"
 COSTS: Final = Costs(frame_us=20.0, kib_us=1.0, disk_us=100.0)
 NEVER: Final = Millis(600_000)

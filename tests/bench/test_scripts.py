@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-
 BENCH = Path(__file__).parents[2] / "bench"
 BRIEFLY = ("--clients", "1", "--seconds", "0.3", "--warmup", "0.1")
 SCRIPTS = {
