@@ -21,6 +21,7 @@ from tests.processes.group import ALL, DEADLINE_S, Observer, Processes, missing_
 
 WAVES = 3
 MOST_WAVES = 60
+PATIENT_WAVES = 15
 AT_ONCE = 8
 PATIENCE_MS = Millis(300)
 
@@ -128,10 +129,28 @@ class Trials:
         for wave in range(MOST_WAVES):
             if wave >= WAVES and (behaviour in LATER or self._has_lied(behaviour)):
                 return
+            if wave and wave % PATIENT_WAVES == 0:
+                await self._gather()
             words = [("put", f"{behaviour}/{wave}/{number}", "x" * 50) for number in range(AT_ONCE)]
             outcomes = await asyncio.gather(*(self._client.submit(*each) for each in words))
             assert all(outcome.ok and outcome.receipt is not None for outcome in outcomes), (behaviour, outcomes)
             self.committed += [outcome.tx_id for outcome in outcomes]
+
+    async def _gather(self) -> None:
+        """Who lost patience alone does not vote, and so cannot lie, until all are in another view: here it comes."""
+        primary_now = await self._primary()
+        if primary_now == self._traitor:
+            return
+        asking = asyncio.create_task(self._client.submit("put", "gather", "x"))
+        with paused(self._group.pid(primary_now)):
+            honest = self._honest(primary_now)
+            await self._observer.until(
+                lambda found: any(i in found and found[i].primary != primary_now for i in honest),
+                f"replicas {honest} leave the view of {primary_now}",
+            )
+        outcome = await asking
+        assert outcome.ok, outcome
+        self.committed.append(outcome.tx_id)
 
     def _has_lied(self, behaviour: str) -> bool:
         assert self._traitor is not None, "somebody is to lie"
