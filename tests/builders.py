@@ -45,6 +45,7 @@ from bftledger.pbft.messages import (
 )
 from bftledger.pbft.proposals import NULL_PROPOSAL, make_proposal
 from bftledger.pbft.replica import Replica
+from bftledger.pbft.rooms import Load
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import Timer
 from bftledger.pbft.view_change import re_proposals
@@ -305,7 +306,12 @@ def fired(timer: Timer) -> TimerFired:
 
 def delivered(seq: int = 1, *of: str, block: Digest | None = None) -> Delivered:
     """The event of the execution of these transactions."""
-    return Delivered(Seq(seq), block or block_hash(seq), tuple(tx(text).id for text in of))
+    return Delivered(Seq(seq), block or block_hash(seq), tuple(tx(text).id for text in of), load(*map(tx, of)))
+
+
+def load(*transactions: Transaction) -> Load:
+    """How much these are."""
+    return Load(len(transactions), sum(len(each.encoded) for each in transactions))
 
 
 def only(effects: Iterable[Effect], kind: type[T]) -> list[T]:

@@ -29,7 +29,7 @@ from bftledger.pbft.rooms import Load
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import Timer
 from bftledger.pbft.witness import Witness
-from tests.builders import FAST, GENESIS, GENESIS_BLOCK, NOW, Keys
+from tests.builders import FAST, GENESIS, GENESIS_BLOCK, NOW, Keys, load
 from tests.memory_store import MAX_SKEW_MS, MemoryStore, slot_of
 from tests.traitor import Traitor
 
@@ -254,12 +254,14 @@ class Cluster:
     def _execute(self, node: Node, seq: Seq, proposal: Proposal) -> ev.Event:
         assert seq == len(node.store.hashes), "blocks are executed in order"
         time = max(proposal.time, node.store.time + 1)
+        before = set(node.store.ledger)
         block_hash, _ = node.store.append(proposal.transactions, time)
         self._record(seq, block_hash)
         self.log(f"{node.id}: executes block {seq} [{', '.join(tx.payload.decode() for tx in proposal.transactions)}]")
         latest = self.clock(node) + MAX_SKEW_MS - self.settings.clock_skew_ms
         settled = [tx.id for tx in proposal.transactions if not time + MAX_SKEW_MS < tx.created <= latest]
-        return ev.Delivered(seq, block_hash, tuple(settled))
+        kept = {tx.id: tx for tx in proposal.transactions if tx.id in node.store.ledger and tx.id not in before}
+        return ev.Delivered(seq, block_hash, tuple(settled), load(*kept.values()))
 
     def _install(self, node: Node, message: Blocks) -> ev.Event:
         """Checks the links up to the certificate, then executes."""

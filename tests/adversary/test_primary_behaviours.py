@@ -3,11 +3,14 @@
 import pytest
 
 from bftledger.adversary.behaviours import equivocation, primary
+from bftledger.adversary.catalogue import parse
 from bftledger.base import transaction
 from bftledger.base.ids import Seq
 from bftledger.ledger.block import Block
 from bftledger.pbft.effects import Ignored
 from bftledger.pbft.messages import Prepare
+from bftledger.pbft.suspicion import patience
+from bftledger.pbft.turns import least_cost
 from tests.adversary.traitors import (
     a_group_with,
     colluding,
@@ -246,3 +249,21 @@ def test_a_primary_may_take_its_time_but_not_more_than_it_has() -> None:
 
     assert len(ledger(group, 1)) == len(batch)
     assert views(group) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("batch_count", [1, 4])
+def test_a_primary_that_orders_full_batches_of_its_own_is_left_when_it_has_ordered_more_than_turns_allow(
+    batch_count: int,
+) -> None:
+    """`suspicion.patience`: no work excuses a longer wait, though it is all good work."""
+    group = Engines(traitors={0: [parse("busy-censor")]}, batch_count=batch_count, batch_bytes=1 << 17, pipeline=2)
+    starved = group.transaction()
+    submit_to_all(group, [starved])
+    cost = least_cost(group.settings)
+    most = patience(group.engine(1).replica.state, cost + len(starved.encoded))
+    answered = group.run(20_000, lambda: starved.encoded in ledger(group, 1))
+    ordered = sum(map(len, ledger(group, 1)))
+
+    assert answered
+    assert min(views(group)) == 1
+    assert most // 2 < ordered < 2 * most

@@ -8,7 +8,7 @@ from bftledger.adversary.behaviours import clients, transfer
 from bftledger.adversary.catalogue import parse
 from bftledger.apps.state import AuthenticatedMap
 from bftledger.base.ids import ReplicaId, Seq
-from bftledger.ledger.client_messages import AskHeight, HeightReply, Query, QueryReply, Reply
+from bftledger.ledger.client_messages import AskHeight, AskReceipt, HeightReply, Query, QueryReply, ReceiptReply, Reply
 from bftledger.ledger.outcome import State
 from bftledger.pbft.effects import Ignored
 from bftledger.pbft.messages import Commit, FetchProposal, Message, PrePrepare
@@ -36,9 +36,9 @@ ASKED_FIRST = 0
 """Who lags asks the signer of the certificate that comes after it."""
 
 
-def catching_up(behaviour: str, blocks: int = 12, **settings: Any) -> Engines:
+def catching_up(*behaviours: str, blocks: int = 12, **settings: Any) -> Engines:
     """A group in which one replica missed blocks, and asks a traitor for them first."""
-    group = Engines(traitors={ASKED_FIRST: [parse(behaviour)]}, **settings)
+    group = Engines(traitors={ASKED_FIRST: [parse(text) for text in behaviours]}, **settings)
     group.passes = lambda source, to, message: LAGS not in (source, to)
     host = group.hosts[LAGS]
     host.engine, engine = None, host.engine
@@ -94,6 +94,16 @@ def test_blocks_that_prove_nothing_are_dropped_and_others_are_asked(lie: str) ->
     assert has_caught_up(group)
     assert lens(group).lies["lie-blocks"] > 0
     assert group.engine(LAGS).dropped.total() > 0
+    assert ledger(group, LAGS) == ledger(group, 1)
+
+
+@pytest.mark.parametrize("first", ["altered", "truncated"])
+@pytest.mark.parametrize("second", ["slow-blocks", "lie-blocks:headers", "lie-blocks:fork"])
+def test_who_looks_into_blocks_leaves_those_as_they_are_that_it_has_falsified_already(first: str, second: str) -> None:
+    group = catching_up(f"lie-blocks:{first}", second)
+
+    assert has_caught_up(group)
+    assert lens(group).lies["lie-blocks"] > 0
     assert ledger(group, LAGS) == ledger(group, 1)
 
 
@@ -207,6 +217,16 @@ def test_what_a_client_reads_is_proven(seed: int) -> None:
 def _value(group: Engines, key: bytes) -> bytes | None:
     state: AuthenticatedMap = group.engine(1).ledger.executor.state
     return state.get(key)
+
+
+def test_a_receipt_that_is_falsified_already_is_handed_on_as_it_is() -> None:
+    group = a_group_with("lie-replies", "lie-replies")
+    transaction = group.transaction()
+    group.commit(transaction)
+    answers = [group.answer(0, AskReceipt(request_id=1, tx_id=transaction.id)) for _ in range(40)]
+
+    assert all(isinstance(answer, ReceiptReply) for answer in answers)
+    assert len(set(answers)) > 5
 
 
 def test_lies_to_clients_are_counted_as_unproven() -> None:

@@ -10,6 +10,7 @@ import typer
 from typer.main import get_command
 
 import bftledger
+from bftledger.cli import simulate
 from bftledger.cli.main import app, run
 from tests.cli.commands import environment
 
@@ -110,3 +111,13 @@ def test_colour_is_for_terminals_only(tmp_path: "os.PathLike[str]") -> None:
 
     assert b"\x1b[" in in_terminal
     assert b"\x1b" not in in_pipe
+
+
+def test_the_sizes_that_sim_says_it_draws_are_those_that_it_draws(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    run(["sim", "--help"])
+
+    assert f"[default: {simulate.DEFAULT_SIZES}]" in capsys.readouterr().out

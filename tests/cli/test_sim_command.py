@@ -96,6 +96,7 @@ def test_twins_are_run_by_their_number(here: Here) -> None:
         (["--seed", "1", "--byzantine", "mute:4"], "at least one of 4 replicas has to be honest"),
         (["--seed", "1", "--byzantine", "mute", "--excess"], "leave out --byzantine"),
         (["--seed", "1", "--collude"], "--byzantine names: name some"),
+        (["--seed", "1", "--excess", "--collude"], "collude in any case: leave out --collude"),
         (["--seed", "1", "--views", "2"], "name how many with --twins"),
         (["--seed", "1", "--seeds", "2"], "--seeds is about many runs"),
         (["--seed", "1", "--jobs", "2"], "--jobs is about many runs"),
@@ -131,8 +132,14 @@ def test_what_cannot_be_done_is_one_line(here: Here, words: list[str], complaint
     assert complaint in said.error
 
 
-def test_traitors_that_exceed_what_is_borne_may_be_told_to_collude_as_they_do(here: Here) -> None:
-    first, second = (here("sim", "--seed", "1", "--excess", *words, "--json").json for words in ([], ["--collude"]))
+@pytest.mark.parametrize("seed", ["1", "2"])
+@pytest.mark.parametrize("words", [[], ["--calm"]])
+def test_a_run_with_too_many_traitors_is_written_down_and_run_again(
+    here: Here, tmp_path: Path, seed: str, words: list[str]
+) -> None:
+    plan = tmp_path / "plan.json"
+    first = here("sim", "--seed", seed, "--excess", *words, "--save-plan", str(plan), "--json").json
+    second = here("sim", "--plan", str(plan), "--json").json
 
     assert first["trace"] == second["trace"]
 

@@ -13,6 +13,7 @@ from typer.main import get_command
 
 import bftledger.check
 from bftledger.cli.main import app
+from bftledger.cli.sim_campaign import CHUNK, COVERED, TRACED
 from bftledger.sim.plan import FAULTS, Crash, Cut, Jump, Plan, Slow, Storm, Weather, Work
 from bftledger.sim.script import Script
 from bftledger.sim.twins import Scenario
@@ -68,6 +69,13 @@ def test_the_fields_of_a_plan_are_those_of_the_page(cls: type) -> None:
     for name, default in fields.items():
         if isinstance(default, bool | int | float):
             assert listed[name][0].lower() == str(default).lower(), name
+
+
+def test_so_many_seeds_are_measured_as_the_page_says() -> None:
+    words = {2: "two", CHUNK * COVERED: "thousand"}
+    said = f"measured on the first {words[TRACED]} of each {words[1_000]} seeds"
+
+    assert said in " ".join(PAGE.split())
 
 
 def test_the_fields_of_a_scenario_are_those_of_the_page() -> None:

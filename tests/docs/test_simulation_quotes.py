@@ -1,9 +1,11 @@
-"""What docs/simulation.md quotes of `bftledger sim` is what it says, as a terminal of 80 columns shows it.
+"""What docs/simulation.md and README.md quote of `bftledger sim` is what it says, at a terminal of 80 columns.
 
 A quote is a block that is indented, with a command after `$ ` and what that answers below it; a command without an
 answer is only shown. `| grep -m N WORDS` leaves the first N lines of standard output that have these words in them, and
 `> FILE` leaves none of it. `pytest tests/docs --rewrite-docs` writes the answers anew. What runs longer than a few
 seconds should not be quoted.
+
+README.md shows one run shortened, in a block between fences: `…` stands for the rest of a line, or for any lines.
 """
 
 import io
@@ -19,9 +21,12 @@ import pytest
 from bftledger.cli import output
 from bftledger.cli.main import run
 
-PAGE = Path(__file__).parents[2] / "docs" / "simulation.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "simulation.md"
+README = ROOT / "README.md"
 COMMAND = re.compile(r"^( {4,})\$ (bftledger sim .*)$")
 PIPED = re.compile(r"^(?P<command>[^|>]*)(?P<pipe>\| grep -m (?P<most>\d+) (?P<words>.+)|> \S+)?$")
+SHORTENED = re.compile(r"^\$ (?P<command>bftledger sim .*)\n(?P<answer>(?:(?!\$ |```).*\n)+)", re.MULTILINE)
 COMMENT = re.compile(r" {2,}#.*$")
 
 
@@ -86,6 +91,35 @@ def test_what_the_page_quotes_is_what_the_program_says(
         PAGE.write_text("\n".join(lines) + "\n")
 
     assert {quote.command: quoted(quote, lines) for quote in quotes(lines)} == answers
+
+
+def shortened(answer: str) -> re.Pattern[str]:
+    """What matches an answer of which `…` leaves something out."""
+    lines = [
+        "(?:.*\n)*?" if line.strip() == "…" else ".*".join(map(re.escape, line.split("…"))) + "\n"
+        for line in answer.splitlines()
+    ]
+    return re.compile("".join(lines))
+
+
+def test_the_run_in_the_readme_is_what_the_program_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (quote,) = SHORTENED.finditer(README.read_text())
+
+    run(shlex.split(quote["command"])[1:])
+
+    said = capsys.readouterr()
+    assert shortened(quote["answer"]).fullmatch(said.err + said.out), said.err + said.out
+
+
+def test_what_is_shortened_leaves_out_nothing_else() -> None:
+    pattern = shortened("first …\n…\nlast\n")
+
+    assert pattern.fullmatch("first and more\nlast\n")
+    assert pattern.fullmatch("first and more\nany\nlines\nlast\n")
+    assert not pattern.fullmatch("first and more\nlast\nbut one\n")
+    assert not pattern.fullmatch("The first\nlast\n")
 
 
 def test_what_is_compared_are_the_commands_with_an_answer() -> None:

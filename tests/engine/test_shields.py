@@ -13,6 +13,7 @@ from bftledger.pbft.messages import Blocks, Message, PrePrepare, Relay, ViewChan
 from bftledger.pbft.proposals import make_proposal
 from bftledger.pbft.suspicion import patience
 from bftledger.pbft.transfer import MOST_DOUBLINGS
+from bftledger.pbft.turns import least_cost
 from tests.engine.engines import START, Engines, Host, a_genesis
 from tests.engine.test_suspicion import has, views
 
@@ -101,10 +102,11 @@ def test_who_was_cut_off_holds_nothing_that_it_fetches_against_the_primary_that_
     alone = group.transaction(by="alone")
     group.submit(3, alone)
     group.run(1_000)
-    for _ in range(20):
+    for _ in range(30):
         group.submit(0, *[group.transaction(by=f"client {i % 5}") for i in range(20)])
         group.run(250)
-    came_first = 20 * (group.hosts[0].height - group.hosts[3].height)
+    cost = least_cost(group.settings)
+    came_first = cost * 20 * (group.hosts[0].height - group.hosts[3].height)
     left: list[int] = []
 
     def passes(source: int, to: int, message: Message) -> bool:
@@ -116,7 +118,7 @@ def test_who_was_cut_off_holds_nothing_that_it_fetches_against_the_primary_that_
     caught_up = group.run(1_000, lambda: has(group, alone))
     group.run(2_000)
 
-    assert came_first > patience(group.engine(3).replica.state).number
+    assert came_first > patience(group.engine(3).replica.state, cost)
     assert caught_up
     assert left == []
     assert views(group) == [(0, True)] * 4

@@ -9,6 +9,7 @@ from bftledger.pbft import wire
 from bftledger.pbft.messages import PrePrepare, Relay, Status
 from bftledger.pbft.proposals import make_proposal
 from bftledger.pbft.suspicion import patience
+from bftledger.pbft.turns import least_cost
 from tests.engine.engines import START, Engines
 
 
@@ -69,7 +70,7 @@ def test_a_primary_that_orders_only_the_oldest_transaction_from_time_to_time_is_
     assert views(group) == [(1, True)] * 3
 
 
-def test_full_batches_do_not_excuse_a_censor_for_longer_than_its_pool_could_take(
+def test_full_batches_do_not_excuse_a_censor_for_longer_than_turns_could_take(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     group = Engines(batch_count=10, pool_count=80, batch_bytes=131_072, pool_bytes=262_144, pipeline=2)
@@ -83,12 +84,13 @@ def test_full_batches_do_not_excuse_a_censor_for_longer_than_its_pool_could_take
 
     monkeypatch.setattr(primary, "_fresh", without_one)
     group.submit(3, censored)
-    most = patience(group.engine(3).replica.state).number // group.settings.batch_count
+    cost = least_cost(group.settings)
+    most = patience(group.engine(3).replica.state, cost) // cost // group.settings.batch_count
     while views(group)[3] == (0, True) and group.hosts[3].height < 10 * most:
         group.submit(0, *[group.transaction() for _ in range(20)])
         group.run(200)
 
-    assert most < group.hosts[3].height < 4 * most
+    assert most <= group.hosts[3].height < 2 * most
     assert group.run(2_000, lambda: has(group, censored))
     assert views(group) == [(1, True)] * 4
 

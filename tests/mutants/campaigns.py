@@ -1,10 +1,12 @@
 """Campaigns for bugs that need a long time of work without faults, or views that fail in a row."""
 
 from dataclasses import dataclass, replace
+from random import Random
 
 from bftledger.base.ids import Millis
 from bftledger.pbft.settings import Settings
 from bftledger.sim.draw import Choice
+from bftledger.sim.laden import laden
 from bftledger.sim.plan import Plan, Weather, Work
 from bftledger.sim.twins import Scenario
 
@@ -29,6 +31,15 @@ class Steady:
         drawn = Choice(sizes=(4,), traitors=(("censor", 1),), calm=True).plan(seed)
         work = Work(clients=3, operations=150, reads=0.0, keys=5, think_ms=100)
         return replace(drawn, settings=SETTINGS, weather=Weather(), skew_ms=(0,) * drawn.n, work=work)
+
+
+@dataclass(frozen=True, slots=True)
+class Laden:
+    """A primary orders without end, and nothing else is wrong."""
+
+    def plan(self, seed: int) -> Plan:
+        """The plan of that seed."""
+        return laden(Choice(sizes=(4,), calm=True).plan(seed), Random(f"load {seed}"))
 
 
 @dataclass(frozen=True, slots=True)

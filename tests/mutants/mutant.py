@@ -11,9 +11,16 @@ from unittest.mock import patch
 from bftledger.sim.campaign import Source
 from bftledger.sim.draw import Choice, Staged
 from bftledger.sim.twins import Family
-from tests.mutants.campaigns import Failing, Steady
+from tests.mutants.campaigns import Failing, Laden, Steady
 
-_CALLED: Final = {Choice: "ordinary", Staged: "staged", Family: "twins", Steady: "steady", Failing: "failing views"}
+_CALLED: Final = {
+    Choice: "ordinary",
+    Staged: "staged",
+    Family: "twins",
+    Steady: "steady",
+    Laden: "laden",
+    Failing: "failing views",
+}
 
 
 class Patch(NamedTuple):

@@ -32,6 +32,7 @@ from tests.builders import (
     block_hash,
     delivered,
     fired,
+    load,
     only,
     sent,
 )
@@ -89,7 +90,7 @@ class Cores:
                     case Deliver(seq, proposal):
                         self.blocks[id].append(tagged_hash("test-block", self.blocks[id][-1] + proposal.digest))
                         ids = tuple(each.id for each in proposal.transactions)
-                        events.append(Delivered(seq, self.blocks[id][-1], ids))
+                        events.append(Delivered(seq, self.blocks[id][-1], ids, load(*proposal.transactions)))
                     case Send(to, message):
                         self._send(id, [to], message)
                     case Broadcast(message):

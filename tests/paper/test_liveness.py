@@ -1,12 +1,15 @@
 """What keeps a group going (OSDI'99 §4.5.2): timers that double, joining f+1 others, sending again what was lost."""
 
+from dataclasses import replace
+
 import pytest
 
 from bftledger.base.ids import Millis, Seq, View
-from bftledger.pbft import rooms, suspicion
+from bftledger.pbft import suspicion
 from bftledger.pbft.effects import Broadcast, Effect, Ignore, Ignored, Send, StartTimer, StopTimer
 from bftledger.pbft.events import Started, Submitted, Withdrawn
 from bftledger.pbft.messages import Commit, Message, NewView, Prepare, PrePrepare, Relay, Status, ViewChange
+from bftledger.pbft.rooms import Load
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.suspicion import patience
 from bftledger.pbft.timers import NewViewTimer, RequestTimer, StatusTimer, suspicion_timeout
@@ -14,6 +17,8 @@ from tests.builders import TestedReplica, Writer, a_replica, delivered, fired, o
 from tests.cluster import Cluster
 
 W = Writer()
+MEBIBYTE = 1 << 20
+"""What each transaction costs in turns, where each makes a batch."""
 
 
 def started(effects: tuple[Effect, ...], kind: type) -> list[StartTimer]:
@@ -25,9 +30,9 @@ def watching(id: int = 1, *others: str) -> TestedReplica:
     return a_replica(id=id).having(W.relay(2 if id != 2 else 3, "pay bob", *others), *heard(but=id))
 
 
-def heard(*, but: int) -> list[Message]:
+def heard(*, but: int, writer: Writer = W) -> list[Message]:
     """All others say something, and nothing comes of it."""
-    return [W.fetch_blocks(i) for i in range(4) if i != but]
+    return [writer.fetch_blocks(i) for i in writer.group.replicas if i != but]
 
 
 def timer(*, view: int = 0, of: str = "pay bob", relayed: bool = True) -> RequestTimer:
@@ -124,10 +129,11 @@ def test_what_is_in_the_ledger_already_is_watched_no_more() -> None:
 # ── what a primary's work excuses ──
 
 
-def ordered(backup: TestedReplica, *of: str, seq: int) -> tuple[Effect, ...]:
+def ordered(backup: TestedReplica, *of: str, seq: int, writer: Writer = W) -> tuple[Effect, ...]:
     """The primary has these decided, and the last effects."""
-    backup.having(W.pre_prepare(seq=seq, of=of), W.prepare(2, seq=seq, of=of))
-    backup.having(*(W.commit(i, seq=seq, of=of) for i in (0, 2)))
+    others = [i for i in writer.group.replicas if i != backup.state.me][: writer.group.quorum - 1]
+    backup.having(writer.pre_prepare(seq=seq, of=of), *(writer.prepare(i, seq=seq, of=of) for i in others[1:]))
+    backup.having(*(writer.commit(i, seq=seq, of=of) for i in others))
     return backup.take(delivered(seq, *of))
 
 
@@ -141,39 +147,53 @@ def test_half_a_batch_ordered_in_time_excuses_that_the_oldest_waits() -> None:
     assert [change.view for change in sent(backup.take(fired(timer())), ViewChange)] == [1], "the next T needs its own"
 
 
-def excused(backup: TestedReplica) -> int:
+def excused(backup: TestedReplica, writer: Writer = W) -> int:
     """How many proposals of one transaction each, one in each T, make it go on waiting for "pay bob"."""
     for seq in range(1, 300):
-        ordered(backup, f"other {seq:03}", seq=seq)
+        ordered(backup, f"other {seq:03}", seq=seq, writer=writer)
+        backup.having(*(writer.checkpoint(i, seq=seq) for i in writer.group.replicas if i != 1))
         if sent(backup.take(fired(timer())), ViewChange):
             return seq - 1
     raise AssertionError("for ever")
 
 
-@pytest.mark.parametrize("pool_bytes", [1 << 22, 1 << 30])
-def test_no_work_excuses_a_longer_wait_than_a_pool_full_by_count_would_take(pool_bytes: int) -> None:
-    """However much room it has for larger ones."""
-    backup = a_replica(id=1, batch_count=1, pool_count=80, pool_bytes=pool_bytes, pipeline=3, window=300)
-    backup.having(W.relay(2, "pay bob"), *heard(but=1))
+@pytest.mark.parametrize("pool_count", [80, 10_000])
+@pytest.mark.parametrize(("n", "most"), [(4, 6 * (2 + 3) + 5), (7, 9 * (2 + 3) + 5)])
+def test_no_work_excuses_a_longer_wait_than_turns_can_make_it(n: int, most: int, pool_count: int) -> None:
+    """`patience`: "Until this queue has got what is `ahead`, each of them gets as much, and at most three of the
+    largest transactions". However much more a pool can hold."""
+    writer = Writer(n)
+    backup = a_replica(id=1, n=n, batch_count=1, pool_count=pool_count, pipeline=3, window=100)
+    backup.having(writer.relay(2, "pay bob"), *heard(but=1, writer=writer))
 
-    full = 50 + 4 * 10 + 40  # of clients, of replicas, left by earlier views
-    assert excused(backup) == full + full // 2 + 5, "it is full, others overtake what is in it, and more is in flight"
+    assert excused(backup, writer) == most, "all are as large as a batch, and two more than may be are in flight"
 
 
-def test_no_work_excuses_a_longer_wait_than_a_pool_full_by_bytes_would_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    size = len(tx("other 001").encoded)
-    monkeypatch.setattr(rooms, "MAX_TRANSACTION_BYTES", size)
+def test_no_work_excuses_a_longer_wait_than_turns_by_bytes_can_make_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    size, small = len(tx("other 001").encoded), len(tx("pay bob").encoded)
     monkeypatch.setattr(suspicion, "MAX_TRANSACTION_BYTES", size)
-    backup = a_replica(id=1, batch_bytes=size, pool_count=10_000, pool_bytes=16 * size, pipeline=1, window=300)
+    backup = a_replica(id=1, batch_bytes=size, pool_count=10_000, pipeline=1, window=300)
     backup.having(W.relay(2, "pay bob"), *heard(but=1))
 
-    full = 10 + 4 * 2 + 8
-    assert excused(backup) == full + full // 2 + 3, "likewise"
+    assert excused(backup) == (6 * (2 * small + 3 * size) + 3 * size) // size
+
+
+def test_what_a_block_leaves_out_is_no_work() -> None:
+    """`suspicion`: "what they leave out, as what is in the ledger already, is none"."""
+    backup = a_replica(id=1, batch_count=2).having(W.relay(2, "pay bob"), *heard(but=1))
+    ordered(backup, "a", "b", seq=1)
+    excused_by_work = sent(backup.take(fired(timer())), ViewChange)
+    backup.having(W.pre_prepare(seq=2, of=("a", "b")), W.prepare(2, seq=2, of=("a", "b")))
+    backup.having(*(W.commit(i, seq=2, of=("a", "b")) for i in (0, 2)))
+    backup.having(replace(delivered(2, "a", "b"), load=Load(0, 0)))
+
+    assert excused_by_work == []
+    assert [change.view for change in sent(backup.take(fired(timer())), ViewChange)] == [1]
 
 
 def test_what_a_new_view_carries_over_is_not_held_against_its_primary() -> None:
     """A faulty predecessor may have left a whole window of full batches, and none of them was in its pool."""
-    left = [(seq, f"left {seq}") for seq in range(1, 16)]
+    left = [(seq, f"left {seq}") for seq in range(1, 41)]
     backup = a_replica(id=3, batch_count=1, pool_count=1, pipeline=1).having(
         *(W.pre_prepare(seq=n, of=of) for n, of in left)
     )
@@ -184,8 +204,8 @@ def test_what_a_new_view_carries_over_is_not_held_against_its_primary() -> None:
         backup.having(*(W.commit(i, seq=n, of=of, view=1) for i in (0, 1)), delivered(n, of))
     effects = backup.having(*heard(but=3)).take(fired(timer(view=1)))
 
-    assert (backup.state.executed, sent(effects, ViewChange)) == (15, [])
-    assert patience(backup.state).number == 6 + 3 + 3
+    assert (backup.state.executed, sent(effects, ViewChange)) == (40, [])
+    assert patience(backup.state, MEBIBYTE) < 40 * MEBIBYTE, "had they been held against it"
 
 
 def test_what_others_may_find_created_too_late_makes_nobody_leave() -> None:

@@ -14,7 +14,7 @@ from bftledger.pbft.settings import Settings
 from bftledger.pbft.turns import Queue, Turns
 from bftledger.pbft.waiting import Waiting
 from tests.builders import tx
-from tests.paper.test_turns import PLENTY, SIZE, differ_by, each, whose
+from tests.paper.test_turns import SIZE, differ_by, each, whose
 
 
 def passing_on(room: int, *, by: str = "count") -> Passing:
@@ -26,7 +26,7 @@ def passing_on(room: int, *, by: str = "count") -> Passing:
 
 def holding(passing: Passing, transactions: Iterable[Transaction], *, is_own: bool = True) -> Waiting:
     """All of these wait, and are to be passed on."""
-    waiting = Waiting(Settings(), PLENTY)
+    waiting = Waiting(Settings())
     for transaction in transactions:
         waiting.put(transaction, CLIENTS if is_own else ReplicaId(2))
         passing.put(transaction, is_own=is_own)
@@ -121,9 +121,26 @@ def test_what_is_shared_takes_no_more_than_the_whole_room_at_the_primary(by: str
     shared = passing.share(mine, waiting, START)
     again = passing.share(mine, waiting, START)
 
-    assert list(passed_on) == mine[:3]
+    assert list(passed_on) == mine[: 3 if is_own else 1]
     assert list(shared) == list(again) == mine[:6]
     assert passing.out.count == 6
+
+
+@pytest.mark.parametrize("by", ["count", "bytes"])
+def test_what_others_told_of_leaves_room_for_what_clients_bring(by: str) -> None:
+    """`passing`: "what others told it may have a quarter of that, or one of them could fill it"."""
+    passing = passing_on(40, by=by)
+    theirs, mine = each(0, 60), each(1, 60)
+    holding(passing, theirs, is_own=False)
+    first = passing.pass_on(START)
+    holding(passing, mine)
+    then = passing.pass_on(START)
+    for transaction in first:
+        passing.stop(transaction)
+
+    assert list(first) == theirs[:5]
+    assert list(then) == mine[:15]
+    assert list(passing.pass_on(START)) == mine[15:20], "what waits for room is its own first"
 
 
 def test_what_did_not_fit_stays_to_be_passed_on() -> None:

@@ -1,6 +1,7 @@
 """For how long a primary may let wait what others overtake, and from when on that counts (not in OSDI'99).
 
-`suspicion.patience` is the most that may be ordered before what the primary was given; no work excuses more.
+`suspicion.patience` is the most that may be ordered before what the primary was given; no work excuses more. Here each
+transaction makes a batch, and costs 1 MiB in turns.
 """
 
 import pytest
@@ -15,6 +16,12 @@ from tests.builders import TestedReplica, Writer, a_replica, block_hash, fired, 
 from tests.paper.test_liveness import heard, ordered, timer
 
 W = Writer()
+MEBIBYTE = 1 << 20
+
+
+def most_before(backup: TestedReplica) -> int:
+    """So many may come before one transaction from here."""
+    return patience(backup.state, MEBIBYTE) // MEBIBYTE
 
 
 def installed(first: int, last: int) -> Installed:
@@ -28,18 +35,18 @@ def installed(first: int, last: int) -> Installed:
 
 def test_fetched_blocks_that_the_new_view_carried_over_do_not_count_as_taken() -> None:
     """`State.taken`: "What primaries had decided that waited in their own pools: not what a new view carried over"."""
-    left = [W.prepared(seq=seq, of=f"left {seq}") for seq in range(1, 16)]
+    left = [W.prepared(seq=seq, of=f"left {seq}") for seq in range(1, 41)]
     backup = a_replica(id=3, batch_count=1, pool_count=1, pipeline=1)
     backup.having(W.relay(2, "pay bob"), W.new_view([W.view_change(i, prepared=left) for i in (0, 1, 2)]))
-    backup.having(installed(1, 15), *heard(but=3))
+    backup.having(installed(1, 40), *heard(but=3))
     carried_over = backup.state.taken
     effects = backup.take(fired(timer(view=1)))
-    backup.having(installed(16, 18))
+    backup.having(installed(41, 43))
 
-    assert patience(backup.state).number < 15
+    assert most_before(backup) < 40
     assert sent(effects, ViewChange) == []
-    assert (carried_over, backup.state.taken) == (Load(0, 0), Load(3, 600))
-    assert backup.state.work == 18 * BATCH, "but it was work, all of it"
+    assert (carried_over, backup.state.taken) == (0, 3 * MEBIBYTE)
+    assert backup.state.work == 43 * BATCH, "but it was work, all of it"
 
 
 @pytest.mark.parametrize("lags", [True, False])
@@ -47,7 +54,7 @@ def test_what_was_fetched_is_held_against_a_primary_by_who_was_never_cut_off(lag
     """`on_fetched`: "Else a primary that withholds one proposal or another from each backup in turn would be watched by
     none for long"."""
     backup = a_replica(id=1, batch_count=1, pool_count=1, pipeline=1).having(W.relay(2, "pay bob"))
-    most = patience(backup.state).number
+    most = most_before(backup)
     if lags:
         backup.having(W.stable(2, W.certificate(most, by=(0, 2, 3))))
     backup.having(*heard(but=1))
@@ -66,10 +73,10 @@ def test_what_was_fetched_after_being_cut_off_is_held_against_nobody_until_a_blo
     cut_off = backup.state.cut_off
     backup.having(*heard(but=1), *heard(but=1), installed(1, 40))
     assert sent(backup.take(fired(timer())), ViewChange) == []
-    for seq in range(41, 41 + patience(backup.state).number):
+    for seq in range(41, 41 + most_before(backup)):
         ordered(backup, f"other {seq}", seq=seq)
     still = backup.take(fired(timer()))
-    ordered(backup, "one more", seq=41 + patience(backup.state).number)
+    ordered(backup, "one more", seq=41 + most_before(backup))
 
     assert cut_off
     assert not backup.state.alone
@@ -107,7 +114,7 @@ def awaiting_room() -> TestedReplica:
 def test_what_awaits_room_at_the_primary_excuses_it_with_enough_work_however_much_comes_first() -> None:
     """`works_off`: "what came before it from here waits for the primary, and is watched itself"."""
     backup = awaiting_room()
-    most = patience(backup.state).number
+    most = most_before(backup)
     for seq in range(2, most + 10):
         ordered(backup, f"other {seq}", seq=seq)
         backup.having(*(W.checkpoint(i, seq=seq) for i in (0, 2)))
@@ -120,7 +127,7 @@ def test_what_awaits_room_at_the_primary_excuses_it_with_enough_work_however_muc
 
 def test_what_was_passed_on_late_is_judged_from_then() -> None:
     backup = awaiting_room()
-    most = patience(backup.state).number
+    most = most_before(backup)
     for seq in range(2, 12):
         ordered(backup, f"other {seq}", seq=seq)
     backup.having(Withdrawn((tx("bob's", sender="bob").id,)), *heard(but=1))

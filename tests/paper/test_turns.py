@@ -11,7 +11,7 @@ import pytest
 
 from bftledger.base.ids import ReplicaId
 from bftledger.base.transaction import Transaction
-from bftledger.pbft.rooms import CLIENTS, Load
+from bftledger.pbft.rooms import CLIENTS
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.turns import Queue, Turns
 from bftledger.pbft.waiting import Waiting
@@ -19,8 +19,6 @@ from tests.builders import tx
 
 PAYLOAD = 10
 SIZE = len(tx("0", sender="client 0", size=PAYLOAD).encoded)
-PLENTY = Load(1_000_000, 1_000_000_000)
-"""A pool that nobody is overtaken in for long."""
 
 
 def each(who: int, count: int, *, first: int = 0) -> list[Transaction]:
@@ -36,9 +34,9 @@ def texts(transactions: Iterable[Transaction]) -> list[str]:
     return [transaction.payload.decode().rstrip(".") for transaction in transactions]
 
 
-def a_waiting(batch: int, *, capacity: Load = PLENTY, slack: int = 0) -> Waiting:
+def a_waiting(batch: int, *, slack: int = 0) -> Waiting:
     """In batches of so many transactions of `SIZE`, by their bytes; of `slack` more bytes."""
-    return Waiting(Settings(batch_bytes=batch * SIZE + slack), capacity)
+    return Waiting(Settings(batch_bytes=batch * SIZE + slack))
 
 
 def next_batch(waiting: Waiting) -> tuple[Transaction, ...]:
@@ -165,74 +163,66 @@ def test_nobody_saves_up_turns() -> None:
     assert differ_by(together, 2) <= 1
 
 
-# ── where turns end: what was overtaken for long ──
-
-BY_COUNT, BY_BYTES = Load(20, 1_000_000_000), Load(1_000_000, 20 * SIZE)
+# ── what several brought ──
 
 
-@pytest.mark.parametrize("capacity", [BY_COUNT, BY_BYTES], ids=["by count", "by bytes"])
-@pytest.mark.parametrize("by", ["clients", "replicas"])
-def test_what_was_overtaken_by_half_of_what_a_pool_can_hold_is_served_first_in_order_of_arrival(
-    capacity: Load, by: str
-) -> None:
-    """`waiting`: "So what was overtaken by half of what a pool can hold is served first, in the order of arrival"."""
-    waiting = a_waiting(4, capacity=capacity)
-    queues = [each(0, 8), each(1, 8)]
-    arrived = [queues[who].pop(0) for who in (0, 1, 1, 1, 0, 0, 1, 0, 1, 1, 0, 0, 0, 1, 1, 0)]
-    for transaction in arrived:
-        waiting.put(transaction, CLIENTS if by == "clients" else ReplicaId(whose(transaction)))
-    batches = []
-    for turn in range(7):
-        for who in (2, 3):
-            waiting.put(each(who, 1, first=turn)[0], CLIENTS if by == "clients" else ReplicaId(who))
-        batches.append(next_batch(waiting))
-    left = [transaction for transaction in arrived if transaction not in {*batches[0], *batches[1], *batches[2]}]
-
-    assert [Counter(map(whose, batch)) for batch in batches[:3]] == [Counter(range(4))] * 3, "until then in turns"
-    assert [transaction for batch in batches[3:6] for transaction in batch][: len(left)] == left
-    assert {whose(transaction) for transaction in batches[6]} == {2, 3}, "of those, none has been overtaken for so long"
-
-
-def test_what_came_later_has_been_overtaken_by_less() -> None:
-    waiting = a_waiting(4, capacity=BY_COUNT)
-    for transaction in each(0, 5):
+def test_what_a_backup_passes_on_is_served_in_its_turn_though_a_client_brought_it_before() -> None:
+    """`waiting`: "whoever passes on what somebody else has brought already waits no longer for it than for what is
+    new"."""
+    waiting = a_waiting(2)
+    long = each(0, 50)
+    for transaction in long:
         waiting.put(transaction, CLIENTS)
-    for turn in range(3):
-        for who in (1, 2, 3):
-            waiting.put(each(who, 1, first=turn)[0], CLIENTS)
-        if turn == 2:
-            for transaction in each(0, 4, first=5):
-                waiting.put(transaction, CLIENTS)
-        next_batch(waiting)
-    for who in (1, 2, 3):
-        waiting.put(each(who, 1, first=3)[0], CLIENTS)
+    next_batch(waiting)
+    waiting.second(long[-1].id, ReplicaId(1), most=10)
 
-    assert texts(next_batch(waiting))[:2] == ["0 3", "0 4"], "the first five were overtaken by three batches"
-    assert "0 6" in texts(waiting.all()), "and those after them were not"
+    assert texts(next_batch(waiting)) == ["0 2", "0 49"]
+    assert texts(next_batch(waiting)) == ["0 3", "0 4"], "its second turn would have come with it"
 
 
-def test_who_brings_again_what_a_replica_passed_on_does_not_make_it_stand_in_line_anew() -> None:
-    """It changes over to the queue of clients, and was overtaken by all that was chosen since it came first."""
-    waiting = a_waiting(1, capacity=Load(6, 1_000_000_000))
-    first, second = each(0, 2)
-    for transaction in (first, second):
-        waiting.put(transaction, ReplicaId(3))
-    served = []
-    for turn in range(5):
-        for who in (1, 2):
-            waiting.put(each(who, 1, first=turn)[0], ReplicaId(who))
-        if turn == 2:
-            for who in (4, 5):
-                waiting.put(each(who, 1)[0], CLIENTS)
-            waiting.put(second, CLIENTS)
-        served += texts(next_batch(waiting))
+def test_what_a_client_brings_again_keeps_its_place_among_what_its_backup_passed_on() -> None:
+    waiting = a_waiting(2)
+    long = each(0, 50)
+    for transaction in long[:-2]:
+        waiting.put(transaction, CLIENTS)
+    for transaction in long[-2:]:
+        waiting.put(transaction, ReplicaId(1))
+    first = next_batch(waiting)
+    waiting.put(long[-1], CLIENTS)
 
-    assert served[0] == "0 0"
-    assert served[3] == "0 1", "overtaken by three, which is half of six"
+    assert texts(first) == ["0 0", "0 48"]
+    assert texts(next_batch(waiting)) == ["0 1", "0 49"]
 
 
-def test_nothing_is_overtaken_when_a_view_begins() -> None:
-    waiting = a_waiting(2, capacity=Load(8, 1_000_000_000))
+def test_what_stands_in_two_queues_is_proposed_once_and_leaves_both() -> None:
+    waiting = a_waiting(10)
+    mine = each(0, 4)
+    for transaction in mine:
+        waiting.put(transaction, ReplicaId(1))
+        waiting.second(transaction.id, ReplicaId(2), most=10)
+
+    assert texts(next_batch(waiting)) == ["0 0", "0 1", "0 2", "0 3"]
+    assert len(waiting) == 0
+    assert waiting.seconded().total() == 0
+    assert waiting.batch() == ()
+
+
+def test_nobody_has_more_of_what_others_brought_in_its_queue_than_it_may() -> None:
+    waiting = a_waiting(1)
+    theirs = each(0, 9)
+    for transaction in theirs:
+        waiting.put(transaction, CLIENTS)
+        waiting.second(transaction.id, ReplicaId(1), most=3)
+
+    assert waiting.seconded() == {ReplicaId(1): 3}
+    for transaction in theirs[:2]:
+        waiting.remove(transaction.id)
+    waiting.second(theirs[-1].id, ReplicaId(1), most=3)
+    assert waiting.seconded() == {ReplicaId(1): 2}
+
+
+def test_nobody_owes_for_the_view_before() -> None:
+    waiting = a_waiting(2)
     for who in (0, 1):
         for transaction in each(who, 6):
             waiting.put(transaction, CLIENTS)
@@ -247,25 +237,7 @@ def test_nothing_is_overtaken_when_a_view_begins() -> None:
     assert texts(next_batch(waiting)) == ["0 2", "1 2"]
 
 
-@pytest.mark.parametrize("by", ["clients", "replicas"])
-def test_what_a_party_got_for_being_overtaken_it_pays_for_in_turns(by: str) -> None:
-    """`Waiting.batch`: "it waits until it is removed, but has had its turn"."""
-    waiting = a_waiting(8, capacity=Load(32, 1_000_000_000))
-    coming = {who: each(who, 20) for who in range(4)}
-    got: Counter[int] = Counter()
-    batches = []
-    for turn in range(4):
-        for who, queue_length in enumerate((6 if turn < 2 else 12, 2, 2, 2)):
-            for _ in range(queue_length - [whose(transaction) for transaction in waiting.all()].count(who)):
-                waiting.put(coming[who].pop(0), CLIENTS if by == "clients" else ReplicaId(who))
-        batches.append(next_batch(waiting))
-        got.update(map(whose, batches[-1]))
-
-    assert texts(batches[2])[:2] == ["0 4", "0 5"], "it was overtaken by two batches"
-    assert [Counter(map(whose, batch)) for batch in batches] == [Counter([0, 0, 1, 1, 2, 2, 3, 3])] * 4
-
-
-# ── nobody gets a turn by coming back, nor by being overtaken ──
+# ── nobody gets a turn by coming back ──
 
 
 @pytest.mark.parametrize("by", ["clients", "replicas"])
@@ -275,7 +247,7 @@ def test_who_submits_one_after_the_other_gets_no_more_turns_than_who_has_a_queue
 ) -> None:
     """turns.py: "what has the cost c before it in its own queue waits at most until every other party was served for
     c, and for one transaction more"."""
-    waiting = a_waiting(batch, capacity=PLENTY)
+    waiting = a_waiting(batch)
     coming = {who: each(who, 400) for who in range(parties)}
     for transaction in coming[0]:
         waiting.put(transaction, CLIENTS if by == "clients" else ReplicaId(0))
@@ -287,18 +259,3 @@ def test_who_submits_one_after_the_other_gets_no_more_turns_than_who_has_a_queue
         got.update(map(whose, next_batch(waiting)))
 
     assert differ_by(got, parties) <= 1
-
-
-@pytest.mark.parametrize("by", ["clients", "replicas"])
-def test_what_a_party_got_for_being_overtaken_it_pays_for_though_it_filled_a_batch(by: str) -> None:
-    waiting = a_waiting(4, capacity=Load(32, 1_000_000_000))
-    coming = {who: each(who, 40) for who in range(2)}
-    batches = []
-    for turn in range(6):
-        for who, length in enumerate((12 if not turn else 4, 4)):
-            for _ in range(length - [whose(transaction) for transaction in waiting.all()].count(who)):
-                waiting.put(coming[who].pop(0), CLIENTS if by == "clients" else ReplicaId(who))
-        batches.append([whose(transaction) for transaction in next_batch(waiting)])
-
-    assert [Counter(batch) for batch in batches[:4]] == [Counter([0, 0, 1, 1])] * 4
-    assert batches[4:] == [[0, 0, 0, 0], [1, 1, 1, 1]]

@@ -1,8 +1,18 @@
 """What plans are drawn: enough of each kind of trouble, and of all kinds at once."""
 
+import json
+
+import pytest
+
+from bftledger.adversary.catalogue import CATALOGUE, light_names
+from bftledger.pbft import suspicion
+from bftledger.pbft.passing import Moment
+from bftledger.pbft.state import State
+from bftledger.sim import handwritten
 from bftledger.sim.draw import Choice, draw
+from bftledger.sim.laden import CENSOR
 from bftledger.sim.plan import Crash, Cut, Plan
-from bftledger.sim.run import Oracles
+from bftledger.sim.run import Oracles, run
 from bftledger.sim.world import World
 
 PLANS = [draw(seed) for seed in range(1_000)]
@@ -31,9 +41,50 @@ def test_many_plans_have_a_script_and_these_have_everything_as_often() -> None:
     assert sum(map(has_everything, scripted)) >= len(scripted) // 2
 
 
+def test_some_primaries_order_without_end_until_nothing_excuses_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[bool] = []
+    judge = suspicion._has_too_much_come_first
+
+    def has_too_much_come_first(state: State, since: Moment, ahead: int) -> bool:
+        found.append(judge(state, since, ahead))
+        return found[-1]
+
+    monkeypatch.setattr(suspicion, "_has_too_much_come_first", has_too_much_come_first)
+    reports = [run(plan) for plan in map(Choice(loads=1.0, stages=0.0).plan, range(12))]
+
+    assert all(report.ok and report.views > 0 for report in reports)
+    assert found.count(True) >= 6
+    assert 3 <= sum(CENSOR in names for plan in PLANS for names in plan.traitors.values()) <= 30
+
+
+def test_what_is_heavy_is_drawn_only_for_plans_that_are_made_for_it() -> None:
+    heavy = [name for name, behaviour in CATALOGUE.items() if behaviour.is_heavy]
+    drawn = [name for seed in range(300) for names in Choice(loads=0.0).plan(seed).traitors.values() for name in names]
+
+    assert heavy == [CENSOR]
+    assert not set(heavy) & {*drawn, *light_names()}
+    assert "random" in drawn
+
+
 def test_what_is_to_be_calm_or_to_fork_has_no_script() -> None:
     for choice in (Choice(calm=True), Choice(excess=True)):
         assert all(choice.plan(seed).script is None for seed in range(50))
+
+
+def test_every_plan_can_be_written_down_and_read_again() -> None:
+    drawn = [Choice(excess=excess, calm=calm) for excess in (False, True) for calm in (False, True)]
+    for plan in (choice.plan(seed) for choice in drawn for seed in range(50)):
+        again = Plan.from_json(json.loads(json.dumps(plan.to_json())))
+        handwritten.check(again)
+
+        assert again.to_json() == plan.to_json()
+
+
+def test_too_many_traitors_in_a_calm_have_no_fault_to_help_them_and_fork_some_ledgers_all_the_same() -> None:
+    plans = [Choice(excess=True, calm=True).plan(seed) for seed in range(20)]
+
+    assert all((plan.faults, plan.heal_at) == ((), 0) for plan in plans)
+    assert sum(run(plan).is_forked for plan in plans) >= 3
 
 
 def test_some_networks_are_slow_for_good_and_leave_time_for_a_request() -> None:

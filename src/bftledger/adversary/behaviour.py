@@ -114,6 +114,8 @@ class Behaviour:
     """What an honest group must show for it."""
     takes: ClassVar[str] = ""
     """What its argument means; empty if it takes none."""
+    is_heavy: ClassVar[bool] = False
+    """It makes a group work hard: neither `random` nor a campaign draws it, but for plans that are made for it."""
 
     def __init__(self, scene: Scene, argument: str = "") -> None:
         """Raises `OperatorError` for an argument that means nothing."""

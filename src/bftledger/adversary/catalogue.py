@@ -71,7 +71,7 @@ class RandomChoice(Behaviour):
 
     def _choose(self) -> None:
         chance = self.scene.chance
-        others = [behaviour for behaviour in CATALOGUE.values() if behaviour is not RandomChoice]
+        others = [each for each in CATALOGUE.values() if each is not RandomChoice and not each.is_heavy]
         chosen = chance.sample(others, chance.randint(1, MAX_CHOSEN))
         self._chosen = tuple(behaviour(self.scene) for behaviour in chosen)
 
@@ -96,6 +96,11 @@ CATALOGUE: Final[dict[str, type[Behaviour]]] = {
 def names() -> list[str]:
     """Of all behaviours, in the order of the catalogue."""
     return list(CATALOGUE)
+
+
+def light_names() -> list[str]:
+    """Likewise, of those that any plan may have, and that do one thing."""
+    return [name for name, behaviour in CATALOGUE.items() if behaviour is not RandomChoice and not behaviour.is_heavy]
 
 
 def parse(text: str) -> Choice:

@@ -149,12 +149,15 @@ def recovery_bound_ms(
     failed_views: int | None = None,
     batches: int = 1,
     delay_ms: int = 0,
+    busy_ms: int = 0,
 ) -> Millis:
     """How long after healing anything pending is answered at the latest.
 
     `failed_views`: at most so many views had failed in a row at any honest replica at healing (`State.failed_views`);
     None if that is not known: then every time-out is taken for capped. `batches`: how many full batches all that is
     pending or submitted meanwhile makes. `delay_ms`: what a message takes; `IN_A_ROW` of them take T at most.
+    `busy_ms`: so long it takes the one faulty primary that orders full batches of its own, if there is one, until no
+    work excuses it any more (`pbft.suspicion.patience`).
 
     With S and I the status intervals, each with a message there and one back (2·`delay_ms`), T the request time-out,
     tᵢ = T·2^(k+i), capped, for k views that had failed:
@@ -169,6 +172,7 @@ def recovery_bound_ms(
        most f views after that have faulty primaries. So f+1 views may end in a suspicion, each after
        - 4tᵢ and two ticks: 2tᵢ until a replica that the primary starves tells all, 2tᵢ until all accuse it; one that
          orders nothing at all is accused earlier. A replica that was cut off starts again: + tᵢ. These are 5tᵢ + 2S.
+         One that is busy with work of its own leads once in so many views: + `busy_ms`.
        - tᵢ₊₁ for the NEW-VIEW of the next, in which the VIEW-CHANGEs may be lost once: + 2S.
     4. The first honest primary is not suspected, so it orders what waits longest within its time-out, or half a batch
        in each: t for the last view, and 2·`batches` of them for a queue that is worked off.
@@ -185,6 +189,6 @@ def recovery_bound_ms(
     ]
     client = timing.patience_ms + 2 * timing.resend_ms + settings.clock_skew_ms
     catching_up = 2 * idle + 2 * tick * (f + 2) + (tick << transfer.MOST_DOUBLINGS)
-    suspicions = sum(_WATCHES * timeouts[i] + timeouts[i + 1] + 4 * tick for i in range(f + 1))
+    suspicions = busy_ms + sum(_WATCHES * timeouts[i] + timeouts[i + 1] + 4 * tick for i in range(f + 1))
     ordering = (1 + 2 * batches) * timeouts[-1] + settings.batch_wait_ms + 2 * tick
     return Millis(client + catching_up + suspicions + ordering)

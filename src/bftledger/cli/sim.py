@@ -42,7 +42,7 @@ def sim(
         int | None, typer.Option(min=1, max=256, help="Processes to spread a campaign over.  [default: one per core]")
     ] = None,
     replicas: Annotated[
-        str, typer.Option(metavar="N[,N]", help="Sizes of groups: each seed draws one of these.  [default: 4,4,7]")
+        str, typer.Option(metavar="N[,N]", help="Sizes of groups: each seed draws one of these.  [default: 4,4,4,7]")
     ] = "",
     byzantine: Annotated[
         list[str] | None,

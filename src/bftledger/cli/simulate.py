@@ -63,7 +63,9 @@ class Options:
             raise output.Misused("--partitions and --views are about twins: name how many with --twins")
         if self.excess and self.byzantine:
             raise output.Misused("--excess says who is Byzantine: leave out --byzantine")
-        if self.collude and not self.byzantine and not self.excess:
+        if self.excess and self.collude:
+            raise output.Misused("--excess is about traitors that collude in any case: leave out --collude")
+        if self.collude and not self.byzantine:
             raise output.Misused("--collude is about replicas that --byzantine names: name some")
         sizes = _sizes(self.replicas)
         choice = Choice(

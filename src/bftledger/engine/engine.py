@@ -362,7 +362,8 @@ class Engine:
         self._save_block(executed)
         unsettled = self.ledger.unsettled(executed, proposal, now, ahead=self._settings.clock_skew_ms)
         self.desk.on_executed(executed, unsettled)
-        return Delivered(seq, executed.block.hash, tuple(tx_id for tx_id in executed.ids if tx_id not in unsettled))
+        settled = tuple(tx_id for tx_id in executed.ids if tx_id not in unsettled)
+        return Delivered(seq, executed.block.hash, settled, _load(executed))
 
     def _save_block(self, executed: Executed) -> None:
         self._has_promised = True
@@ -394,7 +395,7 @@ class Engine:
             self._save_block(executed)
             self.desk.on_executed(executed, set())
             transactions += executed.ids
-            loads.append(Load(len(executed.transactions), sum([len(tx.encoded) for tx in executed.transactions])))
+            loads.append(_load(executed))
         tip = self.ledger.tip
         return Installed(tip.height, tip.hash, tuple(transactions), tuple(loads), message.certificate)
 
@@ -429,6 +430,11 @@ class Engine:
         assert certificate is not None, "certified heights have certificates"
         headers = self.store.headers(Seq(last + 1), certified) if certified > last else []
         return BlocksRead(to, first, tuple(blocks[: certified - first + 1]), tuple(headers), certificate)
+
+
+def _load(executed: Executed) -> Load:
+    """How much is in a block."""
+    return Load(len(executed.transactions), sum([len(data) for data in executed.block.transactions]))
 
 
 def _timer_class(effect: StartTimer | StopTimer) -> type[Timer]:

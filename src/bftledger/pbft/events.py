@@ -51,12 +51,14 @@ class TimerFired:
 class Delivered:
     """The batch of `Deliver` was executed, and its block is stored in the same round.
 
-    `transactions`: the ids of all that the proposal contained, also of those that the block leaves out.
+    `transactions`: the ids of all that the proposal contained, also of those that the block leaves out. `load`: how
+    much is in the block.
     """
 
     seq: Seq
     block_hash: Digest
     transactions: tuple[TxId, ...]
+    load: Load
 
 
 @dataclass(frozen=True, slots=True)

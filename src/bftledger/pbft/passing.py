@@ -1,7 +1,8 @@
 """What a backup passes on to the primary, and what it has told all others of.
 
 The submissions of its own clients go first, in turns, and never more at a time than half the room that it has there;
-what it makes known to all takes the other half as well. So an honest primary takes all of it, however loaded it is.
+what others told it may have a quarter of that, or one of them could fill it; what it makes known to all takes the other
+half as well. So an honest primary takes all of it, however loaded it is.
 """
 
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from typing import Final, NamedTuple
 
 from bftledger.base.ids import TxId
 from bftledger.base.transaction import Transaction
-from bftledger.pbft.rooms import Load, Room, batches, room_out
+from bftledger.pbft.rooms import Room, batches, room_for_others, room_out
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.turns import Crowd, Queue, Source, least_cost
 from bftledger.pbft.waiting import Waiting
@@ -18,14 +19,22 @@ from bftledger.pbft.waiting import Waiting
 
 class Moment(NamedTuple):
     """A point in a replica's run: status ticks so far, work of primaries so far (`suspicion.work`), and what they have
-    taken from their pools so far."""
+    taken from their pools so far, by what it costs them in turns (`turns.cost_of`)."""
 
     tick: int
     work: int
-    taken: Load
+    taken: int
 
 
-START: Final = Moment(0, 0, Load(0, 0))
+START: Final = Moment(0, 0, 0)
+
+
+class Passed(NamedTuple):
+    """What the primary has: since when, and what it cost in turns with all from here that waited there then."""
+
+    transaction: Transaction
+    since: Moment
+    ahead: int
 
 
 class Passing:
@@ -33,16 +42,20 @@ class Passing:
 
     def __init__(self, settings: Settings, n: int) -> None:
         self._settings = settings
+        self._least = least_cost(settings)
         self._own = Crowd(least_cost(settings))
         self._others = Queue()
         """What waits and was not passed on: this replica's clients' submissions, and all else."""
-        self._passed: dict[TxId, tuple[Transaction, Moment]] = {}
-        """What was passed on to the primary alone, and when."""
-        self._shared: dict[TxId, tuple[Transaction, Moment]] = {}
-        """What others know as well, and since when it is with the primary."""
+        self._passed: dict[TxId, Passed] = {}
+        """What was passed on to the primary alone."""
+        self._shared: dict[TxId, Passed] = {}
+        """What others know as well."""
         self._out = room_out(settings, n)
         self._is_out: set[TxId] = set()
         """What was passed on and still waits."""
+        self._others_out = room_for_others(settings, n)
+        self._is_others: set[TxId] = set()
+        """Of that, what was passed on because others had told of it."""
         self._refused: list[Source] = []
         """Whose next finds no room: nothing more of them until something has left."""
 
@@ -73,6 +86,9 @@ class Passing:
         if tx_id in self._is_out:
             self._is_out.remove(tx_id)
             self._out.remove(len(transaction.encoded))
+        if tx_id in self._is_others:
+            self._is_others.remove(tx_id)
+            self._others_out.remove(len(transaction.encoded))
 
     def forget(self, transaction: TxId) -> None:
         """A block settled it."""
@@ -85,19 +101,24 @@ class Passing:
         for held in (self._others.waiting, self._passed, self._shared):
             held.clear()
         self._is_out.clear()
+        self._is_others.clear()
         self._refused.clear()
-        self._out.count = self._out.bytes = 0
+        for room in (self._out, self._others_out):
+            room.count = room.bytes = 0
 
     def pass_on(self, now: Moment) -> tuple[Transaction, ...]:
         """What the primary should get next, as much as is certain to find room there."""
-        own, others = self._next_of(self._own), self._next_of(self._others)
-        for transaction in own:
-            self._own.remove(transaction)
-            self._passed[transaction.id] = transaction, now
-        for transaction in others:
-            del self._others.waiting[transaction.id]
-            self._shared[transaction.id] = transaction, now
-        return *own, *others
+        own = self._next_of(self._own, now, self._out)
+        for passed in own:
+            self._own.remove(passed.transaction)
+            self._passed[passed.transaction.id] = passed
+        others = self._next_of(self._others, now, self._out, self._others_out)
+        for passed in others:
+            tx_id = passed.transaction.id
+            del self._others.waiting[tx_id]
+            self._shared[tx_id] = passed
+            self._is_others.add(tx_id)
+        return tuple([passed.transaction for passed in (*own, *others)])
 
     def share(self, transactions: Iterable[Transaction], waiting: Waiting, now: Moment) -> tuple[Transaction, ...]:
         """These, as far as one RELAY may hold them, for all to know. What waits of them takes room at the primary: the
@@ -108,29 +129,29 @@ class Passing:
             if tx_id in waiting and tx_id not in self._is_out:
                 if not self._out.has_place_for(len(transaction.encoded), times=2):
                     break
-                self._count_as_out(transaction)
+                self._is_out.add(tx_id)
+                self._out.add(len(transaction.encoded))
             self._is_known(transaction)
             self._passed.pop(tx_id, None)
-            self._shared.setdefault(tx_id, (transaction, now))
+            self._shared.setdefault(tx_id, Passed(transaction, now, self._cost()))
             shared.append(transaction)
         return tuple(shared)
 
-    def passed_first(self, count: int) -> list[tuple[Transaction, Moment]]:
-        """The `count` that were passed on to the primary alone first, and since when it has them."""
+    def passed_first(self, count: int) -> list[Passed]:
+        """The `count` that were passed on to the primary alone first."""
         return list(islice(self._passed.values(), count))
 
-    def shared(self) -> Iterable[tuple[Transaction, Moment]]:
-        """What the primary and the others know, and since when: what they have known longest comes first."""
+    def shared(self) -> Iterable[Passed]:
+        """What the primary and the others know: what they have known longest comes first."""
         return self._shared.values()
 
     def awaits_room(self, transaction: Transaction) -> bool:
         """Whether it is to be passed on, and was not yet."""
         return transaction in self._own or transaction.id in self._others.waiting
 
-    def since(self, transaction: TxId) -> Moment | None:
-        """Since when the primary has it from here; None if it was not passed on in this view."""
-        _, since = self._passed.get(transaction) or self._shared.get(transaction) or (None, None)
-        return since
+    def passed(self, transaction: TxId) -> Passed | None:
+        """How the primary got it from here; None if it was not passed on in this view."""
+        return self._passed.get(transaction) or self._shared.get(transaction)
 
     def is_shared(self, transaction: TxId) -> bool:
         """Whether others know it as well as the primary, as far as this replica does."""
@@ -140,27 +161,31 @@ class Passing:
         """What was passed on, to the primary alone or to all."""
         return {*self._passed, *self._shared}
 
-    def _next_of(self, source: Source) -> list[Transaction]:
-        chosen: list[Transaction] = []
+    def _next_of(self, source: Source, now: Moment, *rooms: Room) -> list[Passed]:
+        """As much of a queue as finds a place in all these rooms."""
+        chosen: list[Passed] = []
         if source in self._refused:
             return chosen
         source.begin()
         while (head := source.head) is not None:
-            if not self._out.has_place_for(len(head.encoded)):
+            size = len(head.encoded)
+            if not all(room.has_place_for(size) for room in rooms):
                 source.refuse()
                 self._refused.append(source)
                 break
-            chosen.append(head)
-            self._count_as_out(head)
+            for room in rooms:
+                room.add(size)
+            self._is_out.add(head.id)
+            chosen.append(Passed(head, now, self._cost()))
             source.advance()
         return chosen
+
+    def _cost(self) -> int:
+        """What all costs at most that is out."""
+        return self._out.count * self._least + self._out.bytes
 
     def _is_known(self, transaction: Transaction) -> None:
         self._refused.clear()
         if transaction in self._own:
             self._own.remove(transaction)
         self._others.waiting.pop(transaction.id, None)
-
-    def _count_as_out(self, transaction: Transaction) -> None:
-        self._is_out.add(transaction.id)
-        self._out.add(len(transaction.encoded))

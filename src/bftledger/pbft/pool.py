@@ -20,7 +20,7 @@ from bftledger.base.ids import Millis, PublicKey, ReplicaId, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.pbft.effects import Ignored
 from bftledger.pbft.passing import Moment, Passing
-from bftledger.pbft.rooms import CLIENTS, PROPOSALS, Load, Room, capacity, rooms_of
+from bftledger.pbft.rooms import CLIENTS, PROPOSALS, Room, rooms_of
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.waiting import Waiting
 
@@ -41,8 +41,7 @@ class Pool:
         """Whose room a transaction takes; those that proposals of the current view brought take nobody's."""
         self._earliest = NEVER
         """Nothing that is pending expires earlier."""
-        self._capacity = capacity(self._rooms)
-        self.waiting = Waiting(settings, self._capacity)
+        self.waiting = Waiting(settings)
         """What no proposal of the current view contains."""
         self.passing = Passing(settings, n)
         """What of it a backup passes on."""
@@ -57,10 +56,6 @@ class Pool:
     def bytes(self) -> int:
         """The size of all pending transactions."""
         return self._bytes
-
-    def capacity(self) -> Load:
-        """How much may wait here at most."""
-        return self._capacity
 
     def shares(self) -> Mapping[PublicKey, int]:
         """How many of the clients' pending transactions each sender has."""
@@ -110,10 +105,15 @@ class Pool:
         return Ignored.DUPLICATE
 
     def admit_relayed(self, transaction: Transaction, by: ReplicaId) -> Ignored | None:
-        """Takes what another replica passed on, or says why not."""
+        """Takes what another replica passed on, or says why not.
+
+        What somebody else brought before stands in the queue of `by` as well: it counts on that.
+        """
+        room = self._rooms[by]
         if transaction.id in self._pending:
+            self.waiting.second(transaction.id, by, room.max_count)
             return Ignored.DUPLICATE
-        if not self._rooms[by].has_place_for(len(transaction.encoded)):
+        if not room.has_place_for(len(transaction.encoded)):
             return Ignored.SHARE_USED
         self._take(transaction, by)
         return None
@@ -193,7 +193,7 @@ class Pool:
 
     def share_passed(self, count: int, now: Moment) -> tuple[Transaction, ...]:
         """Likewise the `count` that were passed on to the primary alone first."""
-        return self.passing.share([tx for tx, _ in self.passing.passed_first(count)], self.waiting, now)
+        return self.passing.share([each.transaction for each in self.passing.passed_first(count)], self.waiting, now)
 
     # ── the books ──
 

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from bftledger.base.crypto import Signer
 from bftledger.base.group import Group
-from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, TxId, View
+from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
 from bftledger.base.transaction import Transaction
 from bftledger.pbft import checkpoint, normal, recovery, relevance, status, suspicion, testimony, transfer, views
 from bftledger.pbft.certificates import largest_window
@@ -160,8 +160,8 @@ class Replica:
                 return []
             case TimerFired(timer):
                 return self._on_timer(timer)
-            case Delivered(seq, block_hash, transactions):
-                return self._on_delivered(seq, block_hash, transactions)
+            case Delivered():
+                return self._on_delivered(event)
             case Installed():
                 return self._on_installed(event)
             case InstallFailed():
@@ -259,19 +259,19 @@ class Replica:
             return Ignored.BAD_TIME
         return normal.accept(state, message, proposal)
 
-    def _on_delivered(self, seq: Seq, block_hash: Digest, transactions: tuple[TxId, ...]) -> list[Effect]:
-        state = self.state
+    def _on_delivered(self, event: Delivered) -> list[Effect]:
+        state, seq, transactions = self.state, event.seq, event.transactions
         state.delivering = False
         slot = state.slots[seq]
         state.pool.settle(transactions)
         state.pace.executed(seq, state.now)
         if slot.pre_prepare and (proposal := slot.pre_prepare.proposal):
-            suspicion.on_work(state, seq, proposal)
+            suspicion.on_work(state, seq, event.load)
             if len(transactions) < len(proposal.transactions):
                 state.pool.take_back(proposal.transactions)
-            if transactions:
+            if event.load.number:
                 state.failed_views = 0
-        return checkpoint.on_executed(state, seq, block_hash)
+        return checkpoint.on_executed(state, seq, event.block_hash)
 
     def _on_installed(self, event: Installed) -> list[Effect]:
         state = self.state

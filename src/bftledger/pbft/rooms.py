@@ -1,6 +1,6 @@
 """How much of what others bring there may be: counted in transactions and in bytes."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -58,17 +58,15 @@ def rooms_of(settings: Settings, n: int) -> dict[ReplicaId, Room]:
     return rooms
 
 
-def capacity(rooms: Mapping[ReplicaId, Room]) -> Load:
-    """How much may be in them at most; one with nothing in it takes any transaction."""
-    return Load(
-        sum([max(room.max_count, 1) for room in rooms.values()]),
-        sum([max(room.max_bytes, MAX_TRANSACTION_BYTES) for room in rooms.values()]),
-    )
-
-
 def room_out(settings: Settings, n: int) -> Room:
     """For what a backup has passed on to the primary and still waits: half of what it has there."""
     return Room(settings.pool_count // (2 * n) // 2, settings.pool_bytes // (2 * n) // 2)
+
+
+def room_for_others(settings: Settings, n: int) -> Room:
+    """Of that, for what others than its own clients have brought: a quarter, so that they leave room for those."""
+    out = room_out(settings, n)
+    return Room(out.max_count // 4, out.max_bytes // 4)
 
 
 def batches(transactions: Iterable[Transaction], settings: Settings) -> Iterator[tuple[Transaction, ...]]:

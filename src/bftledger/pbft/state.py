@@ -26,7 +26,6 @@ from bftledger.pbft.pace import Pace
 from bftledger.pbft.passing import START, Moment
 from bftledger.pbft.pool import Pool
 from bftledger.pbft.proposals import NULL_PROPOSAL
-from bftledger.pbft.rooms import Load
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.timers import suspicion_timeout
 from bftledger.pbft.witness import Witness
@@ -136,8 +135,9 @@ class State:
     pace: Pace = field(default_factory=Pace)
     work: int = 0
     """What primaries had decided in their views, in thousandths of a full batch (`suspicion.work`)."""
-    taken: Load = START.taken
-    """What primaries had decided that waited in their own pools: not what a new view carried over."""
+    taken: int = START.taken
+    """What that cost them in turns (`turns.cost_of`) that waited in their own pools: not what a new view carried over.
+    """
     watched_since: Moment = START
     """When the request timer's subject became the oldest."""
     work_at_start: int = 0

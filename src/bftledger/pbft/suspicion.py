@@ -10,8 +10,10 @@ the count of one is exhausted or the bytes of both exceed one batch. So
 - what was passed on to the primary must be settled within 2T, unless a batch was ordered in those 2T, however often
   something else became the oldest: a slow primary is suspected as well. It is passed on to all first, and accused on
   behalf of only after another 2T, so that all accuse together;
-- and no amount of work excuses a wait for longer than all that the primary's pool can hold ahead of it (`patience`),
-  in transactions and in bytes: a censor under full load is suspected in the end.
+- and no amount of work excuses a wait for longer than an honest primary's turns can make it (`patience`): a censor
+  that orders what it likes at full speed, its friends' or its own, is suspected as well.
+
+Work is what gets into blocks: what they leave out, as what is in the ledger already, is none.
 
 This asks of an honest group that it orders a full batch within 2T; T and the batches must be chosen so. Accused is
 only by who heard a quorum since its timer started: alone it would leave a view that the others stay in, and be of no
@@ -27,12 +29,12 @@ from bftledger.pbft import wire
 from bftledger.pbft.effects import Broadcast, Effect, Ignored, Send, StartTimer, StopTimer
 from bftledger.pbft.messages import Proposal, Relay
 from bftledger.pbft.pace import PROBES
-from bftledger.pbft.passing import Moment
+from bftledger.pbft.passing import Moment, Passed
 from bftledger.pbft.rooms import MAX_TRANSACTION_BYTES, Load, batches
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.state import FORGIVEN_PER_TICK, State
 from bftledger.pbft.timers import RequestTimer
-from bftledger.pbft.waiting import most_overtaking
+from bftledger.pbft.turns import cost_of, least_cost
 
 RELAYED: Final = 128
 """So many transactions are passed on to all at a time."""
@@ -46,25 +48,28 @@ def work(load: Load, settings: Settings) -> int:
     return min(BATCH, max(BATCH * load.number // settings.batch_count, BATCH * load.bytes // settings.batch_bytes))
 
 
-def patience(state: State) -> Load:
-    """All that an honest primary can order ahead of what it has just got: its pool may be full, by count or by bytes,
-    others may overtake it (`waiting`), and what it proposed before is in flight.
+def patience(state: State, ahead: int) -> int:
+    """What an honest primary may order, by its cost in turns (`turns.cost_of`), before what it has got from here, when
+    all that waits there from here up to that costs `ahead`.
 
-    Less would not do. Clients may have filled its pool without telling anybody else, and then it looks to a backup as
-    if everything that it orders had come later than what the backup passed on. And if that is at the end of a long
-    queue of its client, or of its backup's, all others have many a turn before.
+    It stands in the queue of this replica, whoever else brought it (`waiting`). With this there are n + 1: one of each
+    other backup, one of the primary's own clients, one of what earlier views left; one more does not hurt. Until this
+    queue has got what is `ahead`, each of them gets as much, and at most three of the largest transactions: because
+    turns are whole transactions, there and here, and because this queue may still have owed for one. Twice what is
+    `ahead`, because what was passed on later may arrive earlier; and what is lost on the way is sent to all at T/2, and
+    its time begins anew then. In flight is what was proposed before it arrived, and somewhat more while it is on its
+    way, which is a third of the way to agreement.
     """
-    settings, pool = state.settings, state.pool.capacity()
-    overtaking, in_flight = most_overtaking(pool), settings.pipeline + 2
-    return Load(
-        pool.number + overtaking.number + in_flight * settings.batch_count,
-        pool.bytes + overtaking.bytes + in_flight * max(settings.batch_bytes, MAX_TRANSACTION_BYTES),
-    )
+    settings = state.settings
+    largest = max(MAX_TRANSACTION_BYTES, least_cost(settings))
+    turns = (state.group.n + 2) * (2 * ahead + 3 * largest)
+    in_flight = (settings.pipeline + 2) * max(settings.batch_bytes, largest)
+    return turns + in_flight
 
 
-def on_work(state: State, seq: Seq, proposal: Proposal) -> None:
-    """The primary of this view had this proposal decided at `seq`."""
-    _count(state, seq, _load(proposal))
+def on_work(state: State, seq: Seq, load: Load) -> None:
+    """The primary of this view had a proposal decided at `seq`, and so much of it is in the block."""
+    _count(state, seq, load)
     state.rejoins = state.rejoins and state.lagging
 
 
@@ -84,7 +89,7 @@ def on_fetched(state: State, first: Seq, loads: Iterable[Load]) -> None:
 
 def _count(state: State, seq: Seq, load: Load) -> None:
     if not _is_carried_over(state, seq):
-        state.taken = Load(state.taken.number + load.number, state.taken.bytes + load.bytes)
+        state.taken += cost_of(load, state.settings)
     state.work += work(load, state.settings)
     if state.work - state.batch_done.work >= BATCH:
         state.batch_done = state.moment
@@ -99,9 +104,8 @@ def _is_carried_over(state: State, seq: Seq) -> bool:
     return state.new_view is not None and any(each.seq == seq for each in state.new_view.pre_prepares)
 
 
-def _has_too_much_come_first(state: State, since: Moment) -> bool:
-    most, since = patience(state), max(since, state.excused)
-    return state.taken.number - since.taken.number > most.number or state.taken.bytes - since.taken.bytes > most.bytes
+def _has_too_much_come_first(state: State, since: Moment, ahead: int) -> bool:
+    return state.taken - max(since, state.excused).taken > patience(state, ahead)
 
 
 # ── passing on ──
@@ -183,13 +187,15 @@ def works_off(state: State) -> bool:
     """Whether enough was ordered since the request timer started, and not yet too much."""
     if state.work - state.work_at_start < BATCH // 2:
         return False
-    oldest, passing = state.pool.oldest(), state.pool.passing
+    oldest, passing, since = state.pool.oldest(), state.pool.passing, state.watched_since
     if oldest is None:
-        return not _has_too_much_come_first(state, state.watched_since)
+        return not _has_too_much_come_first(state, since, 0)
     if passing.awaits_room(oldest):
         return True  # what came before it from here waits for the primary, and is watched itself
-    passed_on = passing.since(oldest.id) or state.watched_since
-    return not _has_too_much_come_first(state, max(passed_on, state.watched_since))
+    passed = passing.passed(oldest.id)
+    if passed is None:
+        return not _has_too_much_come_first(state, since, 0)
+    return not _has_too_much_come_first(state, max(passed.since, since), passed.ahead)
 
 
 def go_on_watching(state: State, timer: RequestTimer) -> list[Effect]:
@@ -261,14 +267,14 @@ def is_slow(state: State) -> bool:
     if not _may_accuse(state):
         return False
     shared = state.pool.passing.shared()
-    since = next((since for transaction, since in shared if not _may_be_refused(state, transaction)), None)
-    return since is not None and _is_overdue(state, since)
+    first = next((each for each in shared if not _may_be_refused(state, each.transaction)), None)
+    return first is not None and _is_overdue(state, first)
 
 
 def share_overdue(state: State) -> list[Effect]:
     """Makes all watch the primary for what it alone has known for too long."""
     first = state.pool.passing.passed_first(1)
-    if not first or not _may_accuse(state) or not _is_overdue(state, first[0][1]):
+    if not first or not _may_accuse(state) or not _is_overdue(state, first[0]):
         return []
     return _broadcast(state, state.pool.share_passed(RELAYED, state.moment))
 
@@ -285,8 +291,8 @@ def _may_accuse(state: State) -> bool:
     return state.active and not (state.is_primary or state.lagging or state.cut_off)
 
 
-def _is_overdue(state: State, since: Moment) -> bool:
-    since = max(since, state.excused)
+def _is_overdue(state: State, passed: Passed) -> bool:
+    since = max(passed.since, state.excused)
     ticks = -(-2 * state.suspicion_timeout() // state.settings.status_interval_ms)
     waited = state.tick - max(since.tick, state.batch_done.tick)
-    return waited > ticks or _has_too_much_come_first(state, since)
+    return waited > ticks or _has_too_much_come_first(state, since, passed.ahead)

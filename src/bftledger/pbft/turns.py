@@ -5,7 +5,8 @@ would make all others wait behind them. Here each party has a queue of its own, 
 served: when it was served last, and the cost of what it got. Next is the party with the earliest. One that had nothing
 begins at the time of who was served last, or later if it still owes for what it got: nobody saves up turns, and nobody
 gets one by coming back. So what has the cost c before it in its own queue waits at most until every other party was
-served for c, and for one transaction more; or longer only if others come that were never here.
+served for c, and for one transaction more; or longer only if others come that were never here. What stands in several
+queues is paid for by the party whose turn it was.
 """
 
 from collections.abc import Hashable
@@ -14,6 +15,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from bftledger.base.ids import PublicKey, TxId
 from bftledger.base.transaction import Transaction
+from bftledger.pbft.rooms import Load
 from bftledger.pbft.settings import Settings
 
 FIRST: Final = -1
@@ -30,6 +32,11 @@ def least_cost(settings: Settings) -> int:
     return settings.batch_bytes // settings.batch_count
 
 
+def cost_of(load: Load, settings: Settings) -> int:
+    """What transactions cost together, or somewhat less: their sizes do not say which of them cost more."""
+    return max(load.number * least_cost(settings), load.bytes)
+
+
 class Source(Protocol):
     """Gives one transaction after the other; between `begin` and the last of them nothing may enter or leave."""
 
@@ -44,7 +51,7 @@ class Source(Protocol):
         """The head is taken: on to the next."""
 
     def skip(self) -> None:
-        """The head was taken out of turn: on to the next."""
+        """The head was taken in another's turn: on to the next."""
 
     def refuse(self) -> None:
         """The head is not taken, and there is no more room: the next time it comes first."""
@@ -70,7 +77,7 @@ class Queue:
         self.head = next(self._rest, None)
 
     def skip(self) -> None:
-        """The head was taken out of turn: on to the next."""
+        """The head was taken in another's turn: on to the next."""
         self.advance()
 
     def refuse(self) -> None:
@@ -144,12 +151,8 @@ class Turns(Generic[K]):
         source.advance()
         self._go_on(i, party)
 
-    def pay(self, party: K, transaction: Transaction) -> None:
-        """Before `begin`: it gets this one out of turn, and is served the later in turn."""
-        self._starts[party] = max(self._clock, self._starts[party]) + self._cost(transaction)
-
     def skip(self) -> None:
-        """The head was taken out of turn, and paid for: on to the next."""
+        """The head was taken when it was another party's turn, who paid for it: on to the next."""
         _, i, party = self._heap[0]
         self.parties[party].skip()
         self._go_on(i, party)

@@ -3,43 +3,35 @@
 Clients of this replica take turns among themselves; all of them together with each other replica's relays and with what
 earlier views left (`turns`). A backup has no use for turns, and does not pay for them.
 
-Who has a long queue here would be overtaken for ever by others who keep coming, and those who watch the primary could
-not tell that from censorship. So what was overtaken by half of what a pool can hold is served first, in the order of
-arrival: nothing waits longer than for as much as was there before it, and that half (`suspicion.patience`).
+What several brought stands in the queue of each: whoever passes on what somebody else has brought already waits no
+longer for it than for what is new (`suspicion.patience`), wherever it stands in the other's queue.
 """
 
-from itertools import takewhile
+from collections import Counter
 from typing import Final, NamedTuple
 
 from bftledger.base.ids import ReplicaId, TxId
 from bftledger.base.transaction import Transaction
-from bftledger.pbft.rooms import CLIENTS, Load
+from bftledger.pbft.rooms import CLIENTS
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.turns import Crowd, Queue, Turns, least_cost
 
 
 class Held(NamedTuple):
-    """A transaction that waits: in whose queue, and how much had been chosen in this view when it came."""
+    """A transaction that waits, and in whose queues: first in that of whose room it takes."""
 
     transaction: Transaction
-    origin: ReplicaId
-    since: Load
-
-
-def most_overtaking(capacity: Load) -> Load:
-    """So much may be chosen before what came earlier, in a pool that can hold `capacity`."""
-    return Load(capacity.number // 2, capacity.bytes // 2)
+    origins: tuple[ReplicaId, ...]
 
 
 class Waiting:
-    """In the order of arrival; from the first `batch` of a view on also in turns. `capacity`: of the whole pool."""
+    """In the order of arrival; from the first `batch` of a view on also in turns."""
 
-    def __init__(self, settings: Settings, capacity: Load) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._most = most_overtaking(capacity)
         self._held: dict[TxId, Held] = {}
-        self._chosen = Load(0, 0)
-        """How much `batch` has chosen in this view."""
+        self._seconded: Counter[ReplicaId] = Counter()
+        """How many of them each has in its queue that take no room of its own."""
         self._clients: Final = Crowd(least_cost(settings))
         self._replicas: dict[ReplicaId, Queue] = {}
         self._all: Final = Turns[ReplicaId](least_cost(settings))
@@ -62,16 +54,33 @@ class Waiting:
         """All of them, in the order of arrival."""
         return tuple([held.transaction for held in self._held.values()])
 
+    def seconded(self) -> Counter[ReplicaId]:
+        """How many each has in its queue besides those that take room of its own."""
+        return self._seconded
+
     def put(self, transaction: Transaction, origin: ReplicaId) -> None:
-        """One more waits, in the queue of `origin`; or changes over to it from another."""
+        """One more waits, in the queue of `origin`; or in that as well, and takes room of its own from now on."""
         held = self._held.get(transaction.id)
         if held is None:
             self.bytes += len(transaction.encoded)
-        elif self._takes_turns:
-            self._leave(held)
-        self._held[transaction.id] = Held(transaction, origin, self._chosen if held is None else held.since)
+            self._held[transaction.id] = Held(transaction, (origin,))
+        elif origin in held.origins:
+            return
+        else:
+            self._held[transaction.id] = Held(transaction, (origin, *held.origins))
+            self._seconded[held.origins[0]] += 1
         if self._takes_turns:
             self._enter(transaction, origin)
+
+    def second(self, transaction: TxId, by: ReplicaId, most: int) -> None:
+        """What waits already stands in the queue of `by` as well, unless that has `most` of the kind."""
+        held = self._held.get(transaction)
+        if held is None or by in held.origins or self._seconded[by] >= most:
+            return
+        self._held[transaction] = Held(held.transaction, (*held.origins, by))
+        self._seconded[by] += 1
+        if self._takes_turns:
+            self._enter(held.transaction, by)
 
     def remove(self, transaction: TxId) -> Transaction | None:
         """This one waits no more; None if it did not."""
@@ -79,14 +88,17 @@ class Waiting:
         if held is None:
             return None
         self.bytes -= len(held.transaction.encoded)
+        for by in held.origins[1:]:
+            self._seconded[by] -= 1
         if self._takes_turns:
-            self._leave(held)
+            for origin in held.origins:
+                self._leave(held.transaction, origin)
         return held.transaction
 
     def clear(self) -> None:
         """A view ended: nothing waits, and nobody has had a turn."""
         self._held.clear()
-        self._chosen = Load(0, 0)
+        self._seconded.clear()
         self._replicas.clear()
         self._clients.clear()
         self._all.clear()
@@ -98,15 +110,10 @@ class Waiting:
         if not self._takes_turns:
             self._takes_turns = True
             for held in self._held.values():
-                self._enter(held.transaction, held.origin)
+                for origin in held.origins:
+                    self._enter(held.transaction, origin)
         chosen: dict[TxId, Transaction] = {}
         size, turns, settings = 0, self._all, self._settings
-        for held in takewhile(self._is_overtaken, self._held.values()):
-            size += len(held.transaction.encoded)
-            if chosen and (size > settings.batch_bytes or len(chosen) >= settings.batch_count):
-                return self._count(chosen)
-            chosen[held.transaction.id] = held.transaction
-            self._pay(held)
         turns.begin()
         while (head := turns.head) is not None:
             if head.id in chosen:
@@ -118,20 +125,6 @@ class Waiting:
                 break
             chosen[head.id] = head
             turns.advance()
-        return self._count(chosen)
-
-    def _pay(self, held: Held) -> None:
-        self._all.pay(held.origin, held.transaction)
-        if held.origin == CLIENTS:
-            self._clients.pay(held.transaction.sender, held.transaction)
-
-    def _is_overtaken(self, held: Held) -> bool:
-        chosen, since, most = self._chosen, held.since, self._most
-        return chosen.number - since.number >= most.number or chosen.bytes - since.bytes >= most.bytes
-
-    def _count(self, chosen: dict[TxId, Transaction]) -> tuple[Transaction, ...]:
-        size = sum([len(transaction.encoded) for transaction in chosen.values()])
-        self._chosen = Load(self._chosen.number + len(chosen), self._chosen.bytes + size)
         return tuple(chosen.values())
 
     # ── the queues ──
@@ -148,8 +141,7 @@ class Waiting:
             self._all.enter(origin, queue)
         queue.waiting[transaction.id] = transaction
 
-    def _leave(self, held: Held) -> None:
-        transaction, origin, _ = held
+    def _leave(self, transaction: Transaction, origin: ReplicaId) -> None:
         if origin == CLIENTS:
             self._clients.remove(transaction)
             if not self._clients:

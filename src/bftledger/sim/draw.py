@@ -12,6 +12,7 @@ from bftledger.adversary import catalogue
 from bftledger.base.ids import Millis, ReplicaId
 from bftledger.check.progress import IN_A_ROW
 from bftledger.pbft.settings import Settings
+from bftledger.sim.laden import laden
 from bftledger.sim.plan import Crash, Cut, Fault, Jump, Plan, Slow, Storm, Weather, Work
 from bftledger.sim.staged import staged
 
@@ -20,6 +21,9 @@ MIXED: Final = 0.6
 
 STAGED: Final = 0.4
 """So many plans have a script for their network (`sim.staged`): in most of the others nobody ever leaves view 0."""
+
+LADEN: Final = 0.015
+"""So many of the others have a primary that orders without end (`sim.laden`), and take long."""
 
 LAGGING: Final = 0.15
 """So many of the others keep one replica apart until they heal; the rest get ahead of it by more than a window."""
@@ -40,8 +44,10 @@ class Choice:
 
     `sizes`: of groups, one of which is drawn; larger ones cost more, hence the weights. `traitors`: behaviours with the
     number of replicas that have each; None: as the seed wants. `excess`: f+1 traitors that collude to fork the group,
-    so that the oracles must object. `collude`: those that are named share their keys. `calm`: no faults at all.
-    `stages`: so many have a script, but never one that is to be calm or to fork.
+    so that the oracles must object. `collude`: those that are named share their keys. `calm`: no faults at all; with
+    `excess`, nothing keeps those apart who are told different things, and fewer plans fork.
+    `stages`: so many have a script, but never one that is to be calm or to fork. `loads`: so many of the others have a
+    primary that orders without end, unless traitors are named.
     """
 
     sizes: tuple[int, ...] = (4, 4, 4, 7)
@@ -51,6 +57,7 @@ class Choice:
     calm: bool = False
     real_keys: bool = False
     stages: float = STAGED
+    loads: float = LADEN
 
     def plan(self, seed: int) -> Plan:
         """The plan of that seed."""
@@ -60,6 +67,8 @@ class Choice:
             return plan
         if not self.calm and Random(f"whether staged {seed}").random() < self.stages:
             return self._staged(plan)
+        if not self.calm and self.traitors is None and Random(f"whether laden {seed}").random() < self.loads:
+            return laden(plan, Random(f"load {seed}"))
         return drawn.harder(plan)
 
     def _staged(self, plan: Plan) -> Plan:
@@ -107,7 +116,7 @@ class _Draw:
         traitors = self._traitors(mixed)
         honest = [i for i in range(self.n) if i not in traitors]
         faults = () if choice.calm else self._faults(mixed, honest)
-        if choice.excess and chance.random() < DIVIDED:
+        if choice.excess and not choice.calm and chance.random() < DIVIDED:
             faults = (self._divide(honest), *faults)
         return Plan(
             seed=self.seed,
@@ -211,7 +220,7 @@ class _Draw:
         if choice.calm:
             return {}
         count = self.f if mixed else chance.choice((0, 0, self.f))
-        behaviours = [name for name in catalogue.names() if name != "random"]
+        behaviours = catalogue.light_names()
         shared = (COLLUDE,) if count > 1 and chance.random() < 0.5 else ()
         return {member: (*self._habits(behaviours), *shared) for member in sorted(members[:count])}
 

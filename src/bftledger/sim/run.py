@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from bftledger.adversary.behaviour import TICK_MS
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
 from bftledger.check import (
     agreement,
@@ -26,11 +27,13 @@ from bftledger.check.promises import Promises
 from bftledger.check.violation import Violation, Who
 from bftledger.engine.engine import Engine
 from bftledger.ledger.asking import Timing
-from bftledger.pbft import invariants
+from bftledger.pbft import invariants, suspicion
 from bftledger.pbft.evidence import verify_evidence
 from bftledger.pbft.messages import Message, ViewChange
+from bftledger.pbft.rooms import room_out
 from bftledger.pbft.state import State
 from bftledger.pbft.testimony import told_in
+from bftledger.pbft.turns import least_cost
 from bftledger.sim import limits
 from bftledger.sim.calls import Call
 from bftledger.sim.history import (
@@ -43,6 +46,7 @@ from bftledger.sim.history import (
     tellings,
 )
 from bftledger.sim.host import Host
+from bftledger.sim.laden import CENSOR
 from bftledger.sim.plan import Jump, Plan
 from bftledger.sim.recording import Kind, Observer
 from bftledger.sim.watch import Watch
@@ -56,6 +60,12 @@ COMPARISONS: Final = 5
 
 AHEAD_MS: Final = 1_000
 """Blocks are at least 1 ms apart: many of them in a row may be so far ahead of all clocks together."""
+
+OVERHEAD_BYTES: Final = 1_024
+"""A client's transaction has no more than so many bytes beside its value."""
+
+BATCH_MS: Final = 2 * TICK_MS
+"""A traitor that orders full batches of its own has one decided at every tick of its own, or at every second one."""
 
 MEASURED: Final = 8
 """What may grow is measured after one of so many rounds: it does not come and go."""
@@ -210,7 +220,8 @@ def run(plan: Plan, observer: Observer | None = None) -> Report:
     oracles = Oracles(plan)
     world = World(plan, oracles, observer)
     try:
-        found = [*_live(world, oracles), *_judge_ledger(world), *_judge_evidence(world, oracles)]
+        found, has_settled = _live(world, oracles)
+        found += [*_judge_ledger(world, has_settled), *_judge_evidence(world, oracles)]
     except Exception as error:  # noqa: BLE001  (whatever goes wrong in a run is what the run has found)
         found = [_defect(error)]
     for violation in found:
@@ -218,8 +229,8 @@ def run(plan: Plan, observer: Observer | None = None) -> Report:
     return _report(world, oracles)
 
 
-def _live(world: World, oracles: Oracles) -> list[Violation]:
-    """Lets the run happen. Returns what took too long."""
+def _live(world: World, oracles: Oracles) -> tuple[list[Violation], bool]:
+    """Lets the run happen. Returns what took too long, and whether everybody has caught up."""
     plan = world.plan
     world.run(1_000 * plan.heal_at)
     bound_us = 1_000 * _recovery_bound_ms(world)
@@ -236,7 +247,7 @@ def _live(world: World, oracles: Oracles) -> list[Violation]:
         found += progress.check_calm(oracles.entered)
     if answered and not settled:
         found.append(_unsettled(world, target))
-    return found
+    return found, settled
 
 
 def _is_calm(plan: Plan) -> bool:
@@ -285,15 +296,29 @@ def _defect(error: Exception) -> Violation:
 
 def _recovery_bound_ms(world: World) -> Millis:
     """So long after the healing, or after its call if that is later, every client has its answer."""
-    failed = max((host.running.replica.state.failed_views for host in world.up if host.running), default=0)
-    weather = world.plan.weather
+    states = [host.running.replica.state for host in world.up if host.running]
+    failed = max((state.failed_views for state in states), default=0)
+    weather, settings = world.plan.weather, world.plan.settings
     return progress.recovery_bound_ms(
-        world.plan.settings,
+        settings,
         world.genesis.group,
         Timing(),
         failed_views=failed,
         delay_ms=(weather.delay_us + weather.jitter_us) // 1_000,
+        busy_ms=_busy_ms(world, states),
     )
+
+
+def _busy_ms(world: World, states: Sequence[State]) -> Millis:
+    """How long a traitor may order batches of its own before what anybody passes on, if one has so many to order."""
+    plan, settings = world.plan, world.plan.settings
+    if CENSOR not in {name for names in plan.traitors.values() for name in names}:
+        return Millis(0)
+    work = plan.work
+    each = least_cost(settings) + work.payload_bytes + OVERHEAD_BYTES
+    at_once = min(work.clients * work.operations, max(1, 2 * room_out(settings, plan.n).max_count))
+    most = max(suspicion.patience(state, at_once * each) for state in states)
+    return Millis(BATCH_MS * -(-most // settings.batch_bytes))
 
 
 def _convicted(world: World) -> set[ReplicaId]:
@@ -348,7 +373,7 @@ def _unsettled(world: World, target: Seq) -> Violation:
 # ── the ledger and its clients ──
 
 
-def _judge_ledger(world: World) -> list[Violation]:
+def _judge_ledger(world: World, has_settled: bool) -> list[Violation]:
     calls = [call for client in world.clients for call in client.calls]
     genesis, honest = world.genesis, world.plan.honest
     ledgers: dict[Who, list[Held]] = {i: ledger_of(world.hosts[i].disk, world.genesis_block) for i in honest}
@@ -357,7 +382,7 @@ def _judge_ledger(world: World) -> list[Violation]:
     found: list[Violation] = []
     for acknowledgement in acknowledgements(world.clients):
         found += acknowledged.add(acknowledgement)
-    found += acknowledged.violations(ledgers)
+    found += acknowledged.violations(ledgers, _holders(world, has_settled))
     blocks = [rows.block for rows in longest.disk.rows()]
     found += integrity.check_chain(longest.id, blocks, genesis, world.machine, world.keys.verifier)
     found += expiry.check_expired(expirations(world.clients), ahead=_clocks_ahead_ms(world.plan))
@@ -366,6 +391,13 @@ def _judge_ledger(world: World) -> list[Violation]:
     found += linearizability.check_history(history)
     found += witness.check_witness(history, ledger_operations(longest.disk, genesis.genesis_hash))
     return found
+
+
+def _holders(world: World, has_settled: bool) -> int:
+    """So many honest replicas have what a client holds a receipt for: all of them when everybody has caught up, else
+    as many as there are in every quorum; one at least, however few are honest."""
+    group, honest = world.genesis.group, world.plan.honest
+    return len(honest) if has_settled else max(1, group.quorum - (group.n - len(honest)))
 
 
 def _clocks_ahead_ms(plan: Plan) -> int:

@@ -3,9 +3,11 @@
 from bftledger.base.ids import Millis, Seq
 from bftledger.pbft import status, suspicion, transfer, view_change, wire
 from bftledger.pbft.effects import Broadcast, Effect, Send
-from bftledger.pbft.messages import FetchBlocks, Message, NewView, Proposal, Stable, Status, ViewChange
+from bftledger.pbft.messages import FetchBlocks, Message, NewView, Stable, Status, ViewChange
+from bftledger.pbft.passing import Moment
+from bftledger.pbft.rooms import Load
 from bftledger.pbft.state import Fetch, State
-from tests.mutants.campaigns import Steady
+from tests.mutants.campaigns import Laden, Steady
 from tests.mutants.mutant import Patch, breaks
 
 _on_tick = status.on_tick
@@ -58,11 +60,17 @@ def primary_never_suspected(state: State, now: Millis) -> bool:
 
 
 @breaks("§4.4", "the timer follows the oldest request", suspicion, "on_work", campaign=Steady())
-def timer_reset_by_any_progress(state: State, seq: Seq, proposal: Proposal) -> None:
+def timer_reset_by_any_progress(state: State, seq: Seq, load: Load) -> None:
     """Whatever is ordered excuses the primary from all else."""
-    _on_work(state, seq, proposal)
+    _on_work(state, seq, load)
     state.batch_done = state.moment
     state.watched = None
+
+
+@breaks("§4.4", "no work excuses a primary for ever", suspicion, "_has_too_much_come_first", campaign=Laden())
+def work_excuses_for_ever(state: State, since: Moment, ahead: int) -> bool:
+    """A primary that orders full batches may starve whom it likes."""
+    return False
 
 
 @breaks("§4.5.2", "who awaits a NEW-VIEW with 2f others starts a timer", view_change, "await_new_view", staged=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from bftledger.adversary.behaviour import Behaviour, Frame, Scene
+from bftledger.adversary.behaviours.view_change import last_led
 from bftledger.base.crypto import SIGNATURE_BYTES, tagged_hash
 from bftledger.base.ids import Digest, ReplicaId, Seq, Signature, View
 from bftledger.pbft import wire
@@ -82,7 +83,7 @@ class Certifying(Behaviour):
 
     def _twisted(self, change: ViewChange) -> ViewChange:
         stable = change.stable and self.of_block(change.stable)
-        prepared = change.prepared or (self._never_prepared(change),)
+        prepared = change.prepared or self._never_prepared(change)
         return self.scene.sign(
             replace(
                 change, stable=stable, prepared=tuple(self.of_slot(certificate, change) for certificate in prepared)
@@ -101,11 +102,12 @@ class Certifying(Behaviour):
             seq=seq, block_hash=block_hash, signatures=tuple((vote.replica, self.own(vote)) for vote in votes)
         )
 
-    def _never_prepared(self, change: ViewChange) -> PreparedCertificate:
+    def _never_prepared(self, change: ViewChange) -> tuple[PreparedCertificate, ...]:
         """A proposal of its own that nobody prepared, in the last view whose primary's key is here, if there is one."""
         group, signers = self.scene.group, self.scene.signers
-        views = range(change.view - 1, max(-1, change.view - 1 - group.n), -1)
-        view = View(next((v for v in views if group.primary(View(v)) in signers), change.view - 1))
+        view = last_led(self.scene, change.view)
+        if view is None:
+            return ()
         primary = group.primary(view)
         proposed = PrePrepare(
             view=view,
@@ -119,10 +121,11 @@ class Certifying(Behaviour):
             Prepare(view=view, seq=proposed.seq, digest=proposed.digest, replica=i, signature=wire.UNSIGNED)
             for i in backups
         ]
-        return PreparedCertificate(
+        made_up = PreparedCertificate(
             pre_prepare=self.scene.sign(proposed) if primary in signers else proposed,
             prepares=tuple((vote.replica, self.own(vote)) for vote in votes),
         )
+        return (made_up,)
 
 
 class ForgeCertificates(Certifying):
@@ -179,8 +182,8 @@ class PadCertificates(Certifying):
             case "repeated":
                 return ((me, self.own(vote(me))),) * len(votes)
             case "many":
-                missing = next(i for i in (me, *group.replicas) if i not in dict(votes))
-                return tuple(sorted((*votes, (missing, self.own(vote(missing))))))
+                missing = [i for i in (me, *group.replicas) if i not in dict(votes)][:1]
+                return tuple(sorted((*votes, *((i, self.own(vote(i))) for i in missing))))
             case "few":
                 return votes[:-1]
             case "strangers":

@@ -7,6 +7,7 @@ from typing import Final, assert_never
 from bftledger.adversary.behaviour import Behaviour, Scene
 from bftledger.apps.machine import INADMISSIBLE, OK, Result
 from bftledger.base.crypto import SIGNATURE_BYTES
+from bftledger.base.errors import Malformed
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, Signature, TxId, View
 from bftledger.ledger.block import Header
 from bftledger.ledger.client_messages import (
@@ -105,7 +106,10 @@ class LieReplies(Behaviour):
         return replace(reply, items=tuple(lie(item) for item in reply.items))
 
     def _receipt(self, encoded: bytes) -> bytes:
-        receipt = Receipt.decode(encoded, self.scene.group.genesis_hash)
+        try:
+            receipt = Receipt.decode(encoded, self.scene.group.genesis_hash)
+        except Malformed:  # another behaviour has falsified it already
+            return encoded
         match self.scene.chance.randrange(5):
             case 0:
                 return encoded[: len(encoded) // 2]

@@ -77,6 +77,8 @@ class WrongNewView(Leading):
 
     def _other_v(self, message: NewView, wrong: str) -> NewView:
         changes = message.view_changes
+        if not changes:  # another behaviour has left nothing to falsify
+            return message
         match wrong:
             case "repeated":
                 changes = (changes[0],) * len(changes)

@@ -5,19 +5,29 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from bftledger.adversary.behaviour import Behaviour, Scene
+from bftledger.adversary.behaviour import Behaviour, Frame, Scene
 from bftledger.adversary.behaviours.proposing import Proposing, raw_proposal, shifted
+from bftledger.apps.kv_payload import MAX_VALUE_BYTES
 from bftledger.base import cbor
 from bftledger.base.ids import Millis, PublicKey, ReplicaId, Seq, Signature
-from bftledger.base.transaction import MAX_PAYLOAD_BYTES, Transaction
+from bftledger.base.transaction import ENVELOPE_BYTES, MAX_PAYLOAD_BYTES, Transaction
+from bftledger.ledger import client_wire
+from bftledger.ledger.client_messages import Reply, Request, Submit
+from bftledger.pbft import frames
 from bftledger.pbft.fields import MAX_NUMBER
-from bftledger.pbft.messages import Message, PrePrepare, Proposal
+from bftledger.pbft.kinds import KINDS
+from bftledger.pbft.messages import Message, PrePrepare, Proposal, Relay
 from bftledger.pbft.proposals import MAX_PROPOSAL_BYTES, make_proposal
 from bftledger.pbft.settings import MAX_BATCH_COUNT
 
 TIMERS = "A backup's request timer follows the oldest pending transaction, and a new primary takes over (§4.4)."
 DOOR = "The door: a pre-prepare with such a proposal is no message, so nobody prepares it."
 REMEMBERED: Final = 64
+RELAY: Final = KINDS[Relay].number
+OWN_ROUTE: Final = b"own"
+OWN_PER_BATCH: Final = 8
+PUT_BYTES: Final = 32
+"""What there is of a `put` beside its value, and somewhat more."""
 
 
 class Censor(Proposing):
@@ -237,6 +247,45 @@ class Slow(Behaviour):
         return self._delay if isinstance(message, PrePrepare) else Millis(0)
 
 
+class BusyCensor(Behaviour):
+    """Orders what it likes, and nobody can say that it does too little."""
+
+    name = "busy-censor"
+    does = "As primary it takes nothing from clients nor from what others pass on, and orders full batches of its own."
+    stopped_by = (
+        "What is passed on has its turn: no work excuses a longer wait than an honest primary's turns can make, and a "
+        "new primary takes over (§4.4)."
+    )
+    shows = "A view change after some ten megabytes of its own; then every client's transaction."
+    is_heavy = True
+
+    def takes_request(self, route: bytes, request: Request) -> bool:
+        return not self.scene.state.is_primary
+
+    def hears(self, sender: ReplicaId, frame: bytes) -> bool:
+        return not self.scene.state.is_primary or frames.number_of(frame) != RELAY
+
+    def to_client(self, route: bytes, reply: Reply) -> Iterable[Reply | bytes]:
+        return () if route == OWN_ROUTE else (reply,)
+
+    def tick(self) -> Iterable[Frame]:
+        scene = self.scene
+        if scene.state.is_primary and not scene.is_calm and not len(scene.state.pool):
+            for transaction in self._batch():
+                # It is a client of its own core, which orders honestly what it gets.
+                frame = client_wire.encode(Submit(request_id=1, transaction=transaction.encoded))
+                scene.engine.on_client(OWN_ROUTE, frame, scene.now)
+        return ()
+
+    def _batch(self) -> Iterable[Transaction]:
+        """A full one of `put`s, by its bytes or by its count."""
+        settings, most = self.scene.settings, self.scene.genesis.max_payload_bytes
+        count = min(settings.batch_count, OWN_PER_BATCH)
+        size = min(settings.batch_bytes // count - ENVELOPE_BYTES, most, MAX_VALUE_BYTES) - PUT_BYTES
+        payload = cbor.encode(["put", b"busy", bytes(max(size, 0))])
+        return [self.scene.transaction(payload) for _ in range(count)]
+
+
 BEHAVIOURS: Final[tuple[type[Behaviour], ...]] = (
     Censor,
     Reorder,
@@ -248,4 +297,5 @@ BEHAVIOURS: Final[tuple[type[Behaviour], ...]] = (
     Ahead,
     Gaps,
     Slow,
+    BusyCensor,
 )

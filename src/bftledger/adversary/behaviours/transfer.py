@@ -11,6 +11,7 @@ from bftledger.adversary.behaviour import Behaviour, Frame, Scene
 from bftledger.adversary.behaviours.proposing import raw_proposal, shifted
 from bftledger.apps.machine import OK, Result
 from bftledger.base import cbor
+from bftledger.base.errors import Malformed
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, Signature
 from bftledger.base.transaction import MAX_PAYLOAD_BYTES, Transaction
 from bftledger.ledger import merkle
@@ -41,6 +42,14 @@ GOOD: Final = cbor.encode(["put", b"junk", b"more junk"])
 ANOTHER: Final = "Who gets a bad answer or none asks the next signer of the certificate"
 
 
+def _decoded(message: Blocks) -> list[Block]:
+    """The blocks in it; none if another behaviour of the same replica has falsified one of them."""
+    try:
+        return [Block.decode(data) for data in message.blocks]
+    except Malformed:
+        return []
+
+
 class LieBlocks(Behaviour):
     """Rewrites history for those who missed it."""
 
@@ -62,14 +71,14 @@ class LieBlocks(Behaviour):
         return self.choose_from("altered", "order", "truncated", "unlinked", "fork", "headers", "certificate")
 
     def to_peer(self, to: ReplicaId, message: Message) -> Iterable[Message | bytes]:
-        if not isinstance(message, Blocks):
+        if not isinstance(message, Blocks) or not (sound := _decoded(message)):
             yield message
             return
-        lie = self._twisted(message, self._lie())
+        lie = self._twisted(message, sound, self._lie())
         self._old = self._old or message.certificate
-        yield self.scene.sign(lie if lie != message else self._forked(message))
+        yield self.scene.sign(lie if lie != message else self._forked(message, sound))
 
-    def _twisted(self, message: Blocks, lie: str) -> Blocks:
+    def _twisted(self, message: Blocks, sound: list[Block], lie: str) -> Blocks:
         blocks, headers = message.blocks, message.headers
         match lie:
             case "altered":
@@ -81,28 +90,27 @@ class LieBlocks(Behaviour):
             case "unlinked":
                 return replace(message, blocks=blocks[1:] or blocks * 2)
             case "headers":
-                last = Block.decode(blocks[-1]).header
+                last = sound[-1].header
                 return replace(message, headers=(*headers, replace(last, height=Seq(last.height + 1)).encoded))
             case "certificate":
                 other = Digest(self.scene.chance.randbytes(32))
                 return replace(message, certificate=self._old or replace(message.certificate, block_hash=other))
             case _:
-                return self._forked(message)
+                return self._forked(message, sound)
 
     def _flipped(self, block: bytes) -> bytes:
         place = self.scene.chance.randrange(len(block))
         return block[:place] + bytes([block[place] ^ 1 << self.scene.chance.randrange(8)]) + block[place + 1 :]
 
-    def _forked(self, message: Blocks) -> Blocks:
+    def _forked(self, message: Blocks, sound: list[Block]) -> Blocks:
         """Sound blocks on top of what the asker has, each with a transaction of its own; only the proof is not."""
         made: list[Block] = []
         result = Result(OK).encode()
-        for data in message.blocks:
-            header = Block.decode(data).header
+        for block in sound:
             junk = self.scene.transaction().encoded
             header = replace(
-                header,
-                previous=made[-1].hash if made else header.previous,
+                block.header,
+                previous=made[-1].hash if made else block.header.previous,
                 count=1,
                 transactions_root=merkle.root([junk]),
                 results_root=merkle.root([result]),
@@ -146,10 +154,9 @@ class SlowBlocks(Behaviour):
         self._delay = Millis(self.number(9 * scene.settings.status_interval_ms // 10, most=60_000))
 
     def to_peer(self, to: ReplicaId, message: Message) -> Iterable[Message | bytes]:
-        if isinstance(message, Blocks) and len(message.blocks) > 1:
-            first, *rest = message.blocks
-            way = tuple(Block.decode(data).header.encoded for data in rest)
-            yield self.scene.sign(replace(message, blocks=(first,), headers=(*way, *message.headers)))
+        if isinstance(message, Blocks) and len(sound := _decoded(message)) > 1:
+            way = tuple(block.header.encoded for block in sound[1:])
+            yield self.scene.sign(replace(message, blocks=message.blocks[:1], headers=(*way, *message.headers)))
         else:
             yield message
 

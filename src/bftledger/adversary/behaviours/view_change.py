@@ -41,6 +41,12 @@ def own_change(scene: Scene, view: View) -> ViewChange:
     return scene.sign(change)
 
 
+def last_led(scene: Scene, before: View) -> View | None:
+    """The last view before that one whose primary's key is here; the one before it if there is none, and None for 0."""
+    earlier = [View(view) for view in range(before - 1, max(-1, before - 1 - scene.group.n), -1)]
+    return next((view for view in earlier if scene.group.primary(view) in scene.signers), next(iter(earlier), None))
+
+
 class SpamViews(Behaviour):
     """Wants to be elsewhere."""
 
@@ -152,9 +158,9 @@ class InvalidPrepared(Behaviour):
 
     def _prepared(self, change: ViewChange) -> tuple[PreparedCertificate, ...]:
         stable, honest = change.stable_seq, change.prepared
-        group, signers = self.scene.group, self.scene.signers
-        earlier = range(change.view - 1, max(-1, change.view - 1 - group.n), -1)
-        led = View(next((v for v in earlier if group.primary(View(v)) in signers), change.view - 1))
+        led = last_led(self.scene, change.view)
+        if led is None:
+            return honest
         match self._wrong():
             case "view":
                 return (*honest, self._made_up(change.view, _above(change)))
