@@ -261,7 +261,7 @@ def test_a_primary_that_orders_full_batches_of_its_own_is_left_when_it_has_order
     submit_to_all(group, [starved])
     cost = least_cost(group.settings)
     most = patience(group.engine(1).replica.state, cost + len(starved.encoded))
-    answered = group.run(20_000, lambda: starved.encoded in ledger(group, 1))
+    answered = group.run(20_000, lambda: starved.id in group.hosts[1].store.contains([starved.id]))
     ordered = sum(map(len, ledger(group, 1)))
 
     assert answered

@@ -6,19 +6,23 @@ from collections.abc import Iterator
 
 import pytest
 
-from bftledger.base.ids import ReplicaId
+from bftledger.base.ids import Millis, ReplicaId
 from bftledger.bench.group import Group, LocalGroup, made_home, running_group
 from bftledger.bench.load import LoadError, run_load, running_load
 from bftledger.bench.measured import Load
 from bftledger.bench.standard import Extent, measure_running
+from bftledger.pbft.settings import Settings
 
 PAUSED = (ReplicaId(2), ReplicaId(3))
 """Two of four: the others are no quorum."""
 
+PATIENT = Settings(request_timeout_ms=Millis(5_000), timeout_cap_ms=Millis(60_000))
+"""Nobody suspects the primary for a pause that is over before."""
+
 
 @pytest.fixture(scope="module")
 def group() -> Iterator[LocalGroup]:
-    with made_home(None, replicas=4, keep=False) as home, running_group(home) as running:
+    with made_home(None, replicas=4, keep=False, protocol=PATIENT) as home, running_group(home) as running:
         yield running
 
 

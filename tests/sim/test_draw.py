@@ -50,10 +50,10 @@ def test_some_primaries_order_without_end_until_nothing_excuses_them(monkeypatch
         return found[-1]
 
     monkeypatch.setattr(suspicion, "_has_too_much_come_first", has_too_much_come_first)
-    reports = [run(plan) for plan in map(Choice(loads=1.0, stages=0.0).plan, range(12))]
+    reports = [run(plan) for plan in map(Choice(loads=1.0, stages=0.0).plan, range(5))]
 
     assert all(report.ok and report.views > 0 for report in reports)
-    assert found.count(True) >= 6
+    assert found.count(True) >= 3
     assert 3 <= sum(CENSOR in names for plan in PLANS for names in plan.traitors.values()) <= 30
 
 
