@@ -72,7 +72,7 @@ def test_client_that_submits_thousands_to_a_backup_delays_nobody_else_there(busy
     busy.submit(3, modest)
     busy.run(3_000)
 
-    assert heights(busy, modest) <= {4, 5}  # after what was passed on before: 125 transactions
+    assert heights(busy, modest) <= {2, 3}  # after what was passed on before: a batch
 
 
 def test_backup_that_passes_on_all_it_can_delays_no_other(busy: Engines) -> None:

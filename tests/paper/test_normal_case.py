@@ -10,7 +10,7 @@ from bftledger.base.ids import Millis, ReplicaId, Seq, View
 from bftledger.pbft.effects import Broadcast, Deliver, Effect, Ignore, Ignored, Persist, Refuse, Send, StartTimer
 from bftledger.pbft.events import Submitted
 from bftledger.pbft.messages import Commit, Message, Prepare, PreparedCertificate, PrePrepare, Relay, ViewChange
-from bftledger.pbft.timers import BatchTimer, RequestTimer
+from bftledger.pbft.timers import BatchTimer, RequestTimer, StatusTimer
 from tests.builders import NOW, TestedReplica, Writer, a_replica, block_hash, delivered, fired, only, sent, tx
 
 W = Writer()
@@ -331,14 +331,18 @@ def test_a_backup_passes_on_to_each_new_primary_what_it_holds() -> None:
     ]
 
 
-def test_what_is_passed_on_is_cut_into_pieces_that_fit_a_frame() -> None:
+def test_what_is_passed_on_at_a_time_fits_a_frame() -> None:
+    """`rooms.room_out`: "a batch, and half of what it has there at most"."""
     backup = a_replica(id=1, batch_bytes=5_000)
     transactions = tuple(tx(f"large {i}", size=2_000) for i in range(5))
     forwarded = sent(backup.take(Submitted(transactions)), Relay)
     relayed = sent(backup.take(fired(RequestTimer(View(0), transactions[0].id, relayed=False))), Relay)
+    backup.state.pool.mark_proposed(transactions[:2])
+    then = sent(backup.take(fired(StatusTimer())), Relay)
 
-    assert [len(relay.transactions) for relay in forwarded] == [2, 2, 1]
-    assert [len(relay.transactions) for relay in relayed] == [2]
+    assert [relay.transactions for relay in forwarded] == [transactions[:2]]
+    assert [relay.transactions for relay in relayed] == [transactions[:2]]
+    assert [relay.transactions for relay in then] == [transactions[2:4]]
 
 
 def test_a_primary_that_leads_again_gathers_batches_again() -> None:

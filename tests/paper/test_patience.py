@@ -24,6 +24,11 @@ def most_before(backup: TestedReplica) -> int:
     return patience(backup.state, MEBIBYTE) // MEBIBYTE
 
 
+def one_by_one(first: int, last: int) -> list[Installed]:
+    """They were fetched each alone."""
+    return [installed(seq, seq) for seq in range(first, last + 1)]
+
+
 def installed(first: int, last: int) -> Installed:
     """Blocks of one transaction each were fetched."""
     loads = (Load(1, 200),) * (last - first + 1)
@@ -58,11 +63,25 @@ def test_what_was_fetched_is_held_against_a_primary_by_who_was_never_cut_off(lag
     if lags:
         backup.having(W.stable(2, W.certificate(most, by=(0, 2, 3))))
     backup.having(*heard(but=1))
-    at_most = backup.having(installed(1, most)).take(fired(timer()))
+    at_most = backup.having(*one_by_one(1, most)).take(fired(timer()))
     backup.having(installed(most + 1, most + 1))
 
     assert sent(at_most, ViewChange) == []
     assert [change.view for change in sent(backup.take(fired(timer())), ViewChange)] == [1]
+
+
+@pytest.mark.parametrize(("at_once", "leaves"), [(3, [1]), (4, [])])
+def test_who_missed_more_at_once_than_can_be_in_flight_holds_nothing_of_it_against_the_primary(
+    at_once: int, leaves: list[int]
+) -> None:
+    """`on_fetched`: "Nor does who missed more at once than a primary can have in flight: most of that was ordered
+    before"."""
+    backup = a_replica(id=1, batch_count=1, pool_count=1, pipeline=1).having(W.relay(2, "pay bob"), *heard(but=1))
+    most = most_before(backup)
+    backup.having(*one_by_one(1, most))
+    backup.having(installed(most + 1, most + at_once))
+
+    assert [change.view for change in sent(backup.take(fired(timer())), ViewChange)] == leaves
 
 
 def test_what_was_fetched_after_being_cut_off_is_held_against_nobody_until_a_block_is_decided_here() -> None:

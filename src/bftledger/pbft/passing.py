@@ -1,8 +1,9 @@
 """What a backup passes on to the primary, and what it has told all others of.
 
-The submissions of its own clients go first, in turns, and never more at a time than half the room that it has there;
-what others told it may have a quarter of that, or one of them could fill it; what it makes known to all takes the other
-half as well. So an honest primary takes all of it, however loaded it is.
+The submissions of its own clients go first, in turns, and never more at a time than a batch, nor than half the room
+that it has there; what others told it may have a quarter of that, or one of them could fill it; what it makes known to
+all takes as much again. So an honest primary takes all of it, however loaded it is; unless what this replica passed on
+in an earlier run is still there.
 """
 
 from collections.abc import Iterable
@@ -53,11 +54,20 @@ class Passing:
         self._out = room_out(settings, n)
         self._is_out: set[TxId] = set()
         """What was passed on and still waits."""
+        self._cost = 0
+        """What that costs in turns (`turns.cost_of`)."""
+        self._before = 0
+        """What an earlier run of this replica may have passed on costs at most, which it does not know of."""
         self._others_out = room_for_others(settings, n)
         self._is_others: set[TxId] = set()
         """Of that, what was passed on because others had told of it."""
         self._refused: list[Source] = []
         """Whose next finds no room: nothing more of them until something has left."""
+
+    def restarted(self) -> None:
+        """This replica has run before, and may have passed on as much as there is room for."""
+        room = self._out
+        self._before = 2 * (room.max_count * self._least + room.max_bytes)
 
     @property
     def has_more(self) -> bool:
@@ -86,6 +96,7 @@ class Passing:
         if tx_id in self._is_out:
             self._is_out.remove(tx_id)
             self._out.remove(len(transaction.encoded))
+            self._cost -= self._cost_of(transaction)
         if tx_id in self._is_others:
             self._is_others.remove(tx_id)
             self._others_out.remove(len(transaction.encoded))
@@ -105,6 +116,7 @@ class Passing:
         self._refused.clear()
         for room in (self._out, self._others_out):
             room.count = room.bytes = 0
+        self._cost = self._before = 0
 
     def pass_on(self, now: Moment) -> tuple[Transaction, ...]:
         """What the primary should get next, as much as is certain to find room there."""
@@ -129,11 +141,11 @@ class Passing:
             if tx_id in waiting and tx_id not in self._is_out:
                 if not self._out.has_place_for(len(transaction.encoded), times=2):
                     break
-                self._is_out.add(tx_id)
                 self._out.add(len(transaction.encoded))
+                self._count_as_out(transaction)
             self._is_known(transaction)
             self._passed.pop(tx_id, None)
-            self._shared.setdefault(tx_id, Passed(transaction, now, self._cost()))
+            self._shared.setdefault(tx_id, Passed(transaction, now, self._before + self._cost))
             shared.append(transaction)
         return tuple(shared)
 
@@ -175,14 +187,17 @@ class Passing:
                 break
             for room in rooms:
                 room.add(size)
-            self._is_out.add(head.id)
-            chosen.append(Passed(head, now, self._cost()))
+            self._count_as_out(head)
+            chosen.append(Passed(head, now, self._before + self._cost))
             source.advance()
         return chosen
 
-    def _cost(self) -> int:
-        """What all costs at most that is out."""
-        return self._out.count * self._least + self._out.bytes
+    def _count_as_out(self, transaction: Transaction) -> None:
+        self._is_out.add(transaction.id)
+        self._cost += self._cost_of(transaction)
+
+    def _cost_of(self, transaction: Transaction) -> int:
+        return max(self._least, len(transaction.encoded))
 
     def _is_known(self, transaction: Transaction) -> None:
         self._refused.clear()

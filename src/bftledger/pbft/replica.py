@@ -108,6 +108,8 @@ class Replica:
         kept = list(records)
         recovery.recover(self.state, kept, executed=executed, executed_hash=executed_hash, certificate=certificate)
         self._found = recovery.recollect(self.state, kept, recent, evidence)
+        if kept or executed:
+            self.state.pool.passing.restarted()
 
     def last_words(self) -> tuple[Message, ...]:
         """What is still to be said to all when this replica must halt; it promises nothing."""

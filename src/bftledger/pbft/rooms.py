@@ -59,8 +59,13 @@ def rooms_of(settings: Settings, n: int) -> dict[ReplicaId, Room]:
 
 
 def room_out(settings: Settings, n: int) -> Room:
-    """For what a backup has passed on to the primary and still waits: half of what it has there."""
-    return Room(settings.pool_count // (2 * n) // 2, settings.pool_bytes // (2 * n) // 2)
+    """For what a backup has passed on to the primary and still waits: a batch, and half of what it has there at most.
+
+    More would not be ordered sooner. And the longer the queue that it has there, the longer it must bear that what it
+    passes on waits (`suspicion.patience`).
+    """
+    share, share_bytes = settings.pool_count // (2 * n) // 2, settings.pool_bytes // (2 * n) // 2
+    return Room(min(share, settings.batch_count), min(share_bytes, settings.batch_bytes))
 
 
 def room_for_others(settings: Settings, n: int) -> Room:

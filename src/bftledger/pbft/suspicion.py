@@ -50,19 +50,18 @@ def work(load: Load, settings: Settings) -> int:
 
 def patience(state: State, ahead: int) -> int:
     """What an honest primary may order, by its cost in turns (`turns.cost_of`), before what it has got from here, when
-    all that waits there from here up to that costs `ahead`.
+    all that waits there from here, with that, costs `ahead`.
 
-    It stands in the queue of this replica, whoever else brought it (`waiting`). With this there are n + 1: one of each
-    other backup, one of the primary's own clients, one of what earlier views left; one more does not hurt. Until this
-    queue has got what is `ahead`, each of them gets as much, and at most three of the largest transactions: because
-    turns are whole transactions, there and here, and because this queue may still have owed for one. Twice what is
-    `ahead`, because what was passed on later may arrive earlier; and what is lost on the way is sent to all at T/2, and
-    its time begins anew then. In flight is what was proposed before it arrived, and somewhat more while it is on its
-    way, which is a third of the way to agreement.
+    It stands in the queue of this replica, whoever else brought it (`waiting`), and frames of one connection arrive in
+    the order in which they were sent. With this there are n + 1 queues: one of each other backup, one of the primary's
+    own clients, one of what earlier views left; one more does not hurt. Until this queue has got what is `ahead`, each
+    of them gets as much, and at most three of the largest transactions: because turns are whole transactions, there and
+    here, and because this queue may still have owed for one. In flight is what was proposed before it arrived, and
+    somewhat more while it is on its way, which is a third of the way to agreement.
     """
     settings = state.settings
     largest = max(MAX_TRANSACTION_BYTES, least_cost(settings))
-    turns = (state.group.n + 2) * (2 * ahead + 3 * largest)
+    turns = (state.group.n + 2) * (ahead + 3 * largest)
     in_flight = (settings.pipeline + 2) * max(settings.batch_bytes, largest)
     return turns + in_flight
 
@@ -79,11 +78,13 @@ def on_fetched(state: State, first: Seq, loads: Iterable[Load]) -> None:
 
     Else a primary that withholds one proposal or another from each backup in turn would be watched by none for long:
     none would have seen it work, and so none could hold against it that it worked too little. But who was cut off
-    while it worked holds nothing against it: what was passed on before may never have got there.
+    while it worked holds nothing against it: what was passed on before may never have got there. Nor does who missed
+    more at once than a primary can have in flight: most of that was ordered before.
     """
+    before = state.taken
     for seq, load in enumerate(loads, start=first):
         _count(state, Seq(seq), load)
-    if state.rejoins:
+    if state.rejoins or state.taken - before > (state.settings.pipeline + 2) * state.settings.batch_bytes:
         state.excused = state.moment
 
 
