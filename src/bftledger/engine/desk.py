@@ -15,7 +15,7 @@ from bftledger.base.genesis import Genesis
 from bftledger.base.ids import Millis, ReplicaId, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.engine.archive import Archive
-from bftledger.engine.intake import WORK_PER_LOOKUP, WORK_PER_REQUEST, WORK_PER_ROUND, Intake
+from bftledger.engine.intake import WORK_PER_ROUND, Intake, work_of
 from bftledger.engine.opening import Ledger
 from bftledger.engine.reads import Reads
 from bftledger.engine.submissions import RETRY_MS, Answer, Submissions, Waiter
@@ -90,9 +90,9 @@ class Desk:
         work = 0
         while work < WORK_PER_ROUND and (item := self._intake.take()) is not None:
             route, frame = item
-            work += WORK_PER_REQUEST + len(frame)
+            work += work_of(frame)
             if (request := self._decode(route, frame)) is not None:
-                work += self._serve(route, request, now)
+                self._serve(route, request, now)
 
     def _decode(self, route: bytes, frame: bytes) -> Request | None:
         try:
@@ -102,8 +102,7 @@ class Desk:
             self._answers.append((route, ErrorReply(request_id=0, text=f"not a request: {error}")))
             return None
 
-    def _serve(self, route: bytes, request: Request, now: Millis) -> int:
-        """Takes one request; returns what it costs beyond that."""
+    def _serve(self, route: bytes, request: Request, now: Millis) -> None:
         waiter = Waiter(route, request.request_id)
         self._is_unsettled = True
         match request:
@@ -115,8 +114,6 @@ class Desk:
                 self._answers.append((route, self._status(request.request_id, now)))
             case _:
                 self._answers.append((route, self._look_up(request)))
-                return WORK_PER_LOOKUP
-        return 0
 
     def on_no_room(self, tx_id: TxId) -> None:
         """The core refused a submitted transaction."""

@@ -14,7 +14,7 @@ from bftledger.base.ids import TxId
 from bftledger.base.transaction import Transaction
 from bftledger.pbft.rooms import Room, batches, room_for_others, room_out
 from bftledger.pbft.settings import Settings
-from bftledger.pbft.turns import Crowd, Queue, Source, least_cost
+from bftledger.pbft.turns import Crowd, Queue, Source, cost, least_cost
 from bftledger.pbft.waiting import Waiting
 
 
@@ -55,7 +55,7 @@ class Passing:
         self._is_out: set[TxId] = set()
         """What was passed on and still waits."""
         self._cost = 0
-        """What that costs in turns (`turns.cost_of`)."""
+        """What that costs in turns (`turns.cost`)."""
         self._before = 0
         """What an earlier run of this replica may have passed on costs at most, which it does not know of."""
         self._others_out = room_for_others(settings, n)
@@ -96,7 +96,7 @@ class Passing:
         if tx_id in self._is_out:
             self._is_out.remove(tx_id)
             self._out.remove(len(transaction.encoded))
-            self._cost -= self._cost_of(transaction)
+            self._cost -= cost(transaction, self._least)
         if tx_id in self._is_others:
             self._is_others.remove(tx_id)
             self._others_out.remove(len(transaction.encoded))
@@ -194,10 +194,7 @@ class Passing:
 
     def _count_as_out(self, transaction: Transaction) -> None:
         self._is_out.add(transaction.id)
-        self._cost += self._cost_of(transaction)
-
-    def _cost_of(self, transaction: Transaction) -> int:
-        return max(self._least, len(transaction.encoded))
+        self._cost += cost(transaction, self._least)
 
     def _is_known(self, transaction: Transaction) -> None:
         self._refused.clear()

@@ -32,6 +32,11 @@ def least_cost(settings: Settings) -> int:
     return settings.batch_bytes // settings.batch_count
 
 
+def cost(transaction: Transaction, least: int) -> int:
+    """What a transaction costs where each costs its bytes, and this at least."""
+    return max(least, len(transaction.encoded))
+
+
 def cost_of(load: Load, settings: Settings) -> int:
     """What transactions cost together, or somewhat less: their sizes do not say which of them cost more."""
     return max(load.number * least_cost(settings), load.bytes)
@@ -147,7 +152,7 @@ class Turns(Generic[K]):
         source = self.parties[party]
         assert source.head is not None, "a party in the heap has something"
         self._clock = start = max(self._clock, self._starts[party])
-        self._starts[party] = start + self._cost(source.head)
+        self._starts[party] = start + cost(source.head, self._least)
         source.advance()
         self._go_on(i, party)
 
@@ -156,9 +161,6 @@ class Turns(Generic[K]):
         _, i, party = self._heap[0]
         self.parties[party].skip()
         self._go_on(i, party)
-
-    def _cost(self, transaction: Transaction) -> int:
-        return max(self._least, len(transaction.encoded))
 
     def _go_on(self, i: int, party: K) -> None:
         if self.parties[party].head is None:

@@ -2,8 +2,8 @@
 
 How long a primary may let wait what it was given depends on what it orders meanwhile (`pbft.suspicion.patience`). In
 other plans nobody has so much to order that this would matter. Here a traitor leads from the start and censors all but
-itself, others keep their behaviours, crashes and cuts stay as drawn, and the clients have more to say than the room for
-what backups pass on can hold at once.
+itself, others keep their behaviours, cuts stay as drawn and so do other replicas' crashes, and in many of these plans
+the clients have more to say than the room for what backups pass on can hold at once.
 """
 
 from dataclasses import replace

@@ -25,7 +25,9 @@ DOOR = "The door: a pre-prepare with such a proposal is no message, so nobody pr
 REMEMBERED: Final = 64
 RELAY: Final = KINDS[Relay].number
 OWN_ROUTE: Final = b"own"
+"""Where answers to its own transactions would go: to nobody."""
 OWN_PER_BATCH: Final = 8
+"""It makes a batch of so many at most, and of large ones."""
 PUT_BYTES: Final = 32
 """What there is of a `put` beside its value, and somewhat more."""
 
@@ -278,7 +280,7 @@ class BusyCensor(Behaviour):
         return ()
 
     def _batch(self) -> Iterable[Transaction]:
-        """A full one of `put`s, by its bytes or by its count."""
+        """A full one of `put`s, by its bytes or by its count; of another application than `kv` its core takes none."""
         settings, most = self.scene.settings, self.scene.genesis.max_payload_bytes
         count = min(settings.batch_count, OWN_PER_BATCH)
         size = min(settings.batch_bytes // count - ENVELOPE_BYTES, most, MAX_VALUE_BYTES) - PUT_BYTES
