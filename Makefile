@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv install dev test lint format types tests campaign twins mutants soak demo bench bench-check clean
+.PHONY: help venv install dev test lint format types tests campaign traces twins mutants soak demo bench bench-check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | while IFS='|' read -r name does; do \
@@ -43,6 +43,10 @@ tests: dev  ## the tests alone, in JOBS processes
 
 campaign: dev  ## SEEDS runs of the simulator, each from a seed of its own (200000: hours)
 	$(BIN)/bftledger sim --seeds $(SEEDS) --jobs $(JOBS)
+
+traces: SEEDS = 10000
+traces: dev  ## SEEDS runs (10000), twice, with another hash seed: whether every trace is the same
+	$(BIN)/python -m tests.sim.twice --seeds $(SEEDS) --jobs $(JOBS)
 
 twins: dev  ## every scenario of one twin among four replicas, in two partitions and three views
 	$(BIN)/bftledger sim --twins 1 --jobs $(JOBS)

@@ -3,11 +3,12 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from bftledger.adversary.catalogue import names
+from bftledger.adversary.catalogue import describe, names
 from bftledger.cli.adversary import NAME, app
 from bftledger.cli.main import USAGE, run, run_app
 
@@ -86,6 +87,19 @@ def test_what_it_says_fits_a_narrow_terminal(
 
         assert max(len(line) for line in text.splitlines()) <= 60
         assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+@pytest.mark.parametrize("columns", [40, 71, 72, 120])
+def test_no_word_of_the_list_is_cut_however_narrow_the_terminal(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    said_words = Counter(said(capsys, "list")[1].split())
+
+    assert "…" not in "".join(said_words).replace("[:…]", "")
+    for entry in describe():
+        assert not Counter(f"{entry.does} {entry.stopped_by}".split()) - said_words
 
 
 def test_without_a_command_it_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,8 @@
 """Whatever goes wrong is one line on standard error and a status other than 0, never a traceback."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -135,3 +137,15 @@ def test_no_command_shows_the_help_and_fails(capsys: pytest.CaptureFixture[str])
 
 def test_json_and_a_receipt_cannot_share_standard_output(here: Here, tmp_path: Path) -> None:
     assert "name a file with -o" in here("receipt", "00" * 32, "-o", "-", "--json").error
+
+
+@pytest.mark.parametrize("words", [["--version"], ["sim", "--seed", "7", "--calm"]])
+def test_a_full_disk_behind_standard_output_is_no_defect(words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        said = subprocess.run(
+            [sys.executable, "-m", "bftledger.cli.main", *words],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+        )  # fmt: skip
+
+    assert said.returncode == NOT_DONE
+    assert said.stderr == "bftledger: cannot write what is to be said: No space left on device\n"

@@ -27,6 +27,8 @@ from bftledger.engine.engine import Engine
 from bftledger.home.home import Home
 
 NAME = "bftledger-adversary"
+TABLE_WIDTH = 72
+"""Columns of a terminal below which sentences in three columns are not readable."""
 
 app = typer.Typer(
     name=NAME,
@@ -59,13 +61,21 @@ def list_behaviours(json: JsonOption = False) -> None:
     if json:
         output.emit([_document(entry) for entry in describe()])
         return
+    out = Console(highlight=False, markup=False, emoji=False)
+    rows = [(f"{entry.name}[:…]" if entry.takes else entry.name, entry.does, entry.stopped_by) for entry in describe()]
+    if out.width < TABLE_WIDTH:
+        for name, does, stopped_by in rows:
+            out.print(name, style=output.STRONG)
+            for words in (does, f"What stops it: {stopped_by}"):
+                out.print(output.wrapped(f"  {words}", out.width, 2))
+        return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style=output.QUIET)
     table.add_column("behaviour", no_wrap=True, style=output.STRONG)
     table.add_column("what it does", ratio=1)
     table.add_column("what stops it", ratio=1)
-    for entry in describe():
-        table.add_row(f"{entry.name}[:…]" if entry.takes else entry.name, entry.does, entry.stopped_by)
-    Console(highlight=False, markup=False, emoji=False).print(table)
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
 
 
 @app.command(short_help="Says all there is to say about one of them.")

@@ -5,6 +5,7 @@ not known yet; 70 for a defect of this program; 130 after Ctrl-C.
 """
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -39,6 +40,8 @@ DEBUG_VARIABLE: Final = "BFTLEDGER_DEBUG"
 INTERRUPTED: Final = 130
 DEFECT: Final = 70
 USAGE: Final = output.USAGE
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Of a disk that is full, or as full as one may fill it: nobody's defect."""
 
 app = typer.Typer(
     name="bftledger",
@@ -104,9 +107,13 @@ def run_app(app: typer.Typer, name: str, arguments: Sequence[str] | None = None)
             result = app(arguments, prog_name=name, standalone_mode=False)
             sys.stdout.flush()
         except BrokenPipeError:
-            # Nobody reads on. What the interpreter still holds for standard output must not fail again at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()  # nobody reads on
             return output.NOT_DONE
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            _drop_output()
+            raise output.NotDone(f"cannot write what is to be said: {error.strerror}") from None
         return result if isinstance(result, int) else 0
     except (KeyboardInterrupt, typer.Abort):
         typer.echo(err=True)
@@ -142,6 +149,11 @@ def prepare_streams() -> None:
         with contextlib.suppress(io.UnsupportedOperation):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # whatever the terminal cannot show
+
+
+def _drop_output() -> None:
+    """What the interpreter still holds for standard output must not fail again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(name: str, text: str, status: int) -> int:
