@@ -1,20 +1,29 @@
-"""The seeds that failed once: `tests/seeds.txt`."""
+"""What failed once: the seeds of `tests/seeds.txt`, and in `tests/plans` the plans that they stood for then.
 
+What a seed stands for changes with `sim.draw`; a plan that is written down does not.
+"""
+
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from bftledger.sim import handwritten
 from bftledger.sim.draw import Choice
+from bftledger.sim.plan import Plan
 
 PATH = Path(__file__).parent.parent / "seeds.txt"
+PLANS = PATH.parent / "plans"
 
 
 class Line(NamedTuple):
-    """A seed, how it is drawn, and what it found."""
+    """A seed, how it is drawn, what it found, and where the plan is that it stood for then."""
 
     seed: int
     choice: Choice
     found: str
+    plan: Path
 
     def __str__(self) -> str:
         return f"{self.seed} {self.found[:40]}"
@@ -27,11 +36,19 @@ def read() -> Iterator[Line]:
             yield _line(line)
 
 
+def plan_of(path: Path) -> Plan:
+    """The plan in that file. Raises `OperatorError` for one that `bftledger sim --plan` refuses, and `ValueError`."""
+    plan = Plan.from_json(json.loads(path.read_text()))
+    handwritten.check(plan)
+    return plan
+
+
 def _line(line: str) -> Line:
     words, _, found = line.partition("#")
     seed, *options = words.split()
     if not found.strip():
         raise ValueError(f"{line}: say what it found")
+    plan = PLANS / ("-".join([f"{int(seed):06}", *re.findall(r"\w+", " ".join(options))]) + ".json")
     values: dict[str, object] = {}
     while options:
         match options:
@@ -51,4 +68,4 @@ def _line(line: str) -> Line:
                 values["traitors"] = (*values.get("traitors", ()), traitor)  # type: ignore[misc]
             case _:
                 raise ValueError(f"{line}: unknown option {options[0]}")
-    return Line(int(seed), Choice(**values), found.strip())  # type: ignore[arg-type]
+    return Line(int(seed), Choice(**values), found.strip(), plan)  # type: ignore[arg-type]

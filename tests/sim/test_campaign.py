@@ -1,5 +1,7 @@
 """A short campaign: whole groups with faults and traitors, and no oracle objects. The long ones are `make soak`'s."""
 
+from pathlib import Path
+
 import pytest
 
 from bftledger.base.ids import ReplicaId
@@ -7,8 +9,10 @@ from bftledger.check import evidence
 from bftledger.sim import run as sim_run
 from bftledger.sim.campaign import run_seeds
 from bftledger.sim.draw import Choice, draw
+from bftledger.sim.plan import Plan
 from bftledger.sim.run import Report, run
 from bftledger.sim.twins import Family
+from bftledger.sim.world import genesis_of
 from tests.sim import seeds
 
 CHUNK = 25
@@ -16,6 +20,8 @@ STARTS = range(1_000_000, 1_000_700, CHUNK)
 """Seeds that no mutant is hunted with."""
 
 FORKING = Choice(excess=True)
+
+SAVED = sorted(seeds.PLANS.glob("*.json"))
 
 
 @pytest.mark.parametrize("start", STARTS)
@@ -33,6 +39,37 @@ def test_a_seed_that_failed_once_fails_no_more(line: seeds.Line) -> None:
         assert_convicted(report)
     else:
         assert [str(violation) for violation in report.violations] == []
+
+
+@pytest.mark.parametrize("path", SAVED, ids=lambda path: path.stem)
+def test_a_plan_that_failed_once_fails_no_more(path: Path) -> None:
+    """It is still the plan that failed, whatever its seed stands for today."""
+    report = run(seeds.plan_of(path))
+
+    if has_too_many_traitors(report.plan):
+        assert_convicted(report)
+    else:
+        assert [str(violation) for violation in report.violations] == []
+
+
+@pytest.mark.parametrize("line", [*seeds.read()], ids=str)
+def test_the_plan_of_each_seed_that_failed_is_kept(line: seeds.Line) -> None:
+    plan = seeds.plan_of(line.plan)
+
+    assert plan.seed == line.seed
+    assert has_too_many_traitors(plan) or not line.choice.excess
+
+
+def test_most_plans_whose_forks_convicted_too_few_fork_to_this_day() -> None:
+    """What does not fork shows nothing of whom forks convict."""
+    reports = [run(plan) for plan in map(seeds.plan_of, SAVED) if has_too_many_traitors(plan)]
+
+    assert sum(report.is_forked for report in reports) > len(reports) / 2
+
+
+def has_too_many_traitors(plan: Plan) -> bool:
+    group = genesis_of(plan.n, plan.real_keys).group
+    return group.n - len(plan.honest) > group.f
 
 
 @pytest.mark.parametrize("start", range(0, 60, 20))

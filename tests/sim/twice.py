@@ -12,9 +12,9 @@ HASH_SEEDS = ("1", "4711")
 
 def traces(seeds: int, jobs: int, hash_seed: str) -> dict[str, str]:
     """The trace hash of each seed from 0 on. Raises `CalledProcessError` if a run fails."""
+    words = f"--seeds {seeds} --jobs {jobs} --json --traces".split()
     done = subprocess.run(
-        [sys.executable, "-m", "bftledger.cli.main", "sim", "--seeds", str(seeds), "--jobs", str(jobs)]
-        + ["--json", "--traces"],
+        [sys.executable, "-m", "bftledger.cli.main", "sim", *words],
         env=os.environ | {"PYTHONHASHSEED": hash_seed},
         check=True,
         stdout=subprocess.PIPE,
@@ -33,9 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     first, second = (traces(options.seeds, options.jobs, hash_seed) for hash_seed in HASH_SEEDS)
     others = sorted((seed for seed in first.keys() | second.keys() if first.get(seed) != second.get(seed)), key=int)
     same = len(first) - len(others)
-    print(f"{same:,} of {options.seeds:,} seeds have the same trace with PYTHONHASHSEED {' and '.join(HASH_SEEDS)}")
+    said = f"{same:,} of {options.seeds:,} seeds have the same trace with PYTHONHASHSEED {' and '.join(HASH_SEEDS)}"
     if others:
-        print(f"others: {', '.join(others[:20])}{' ...' if len(others) > 20 else ''}")
+        said += f"; not: {', '.join(others[:20])}{' ...' if len(others) > 20 else ''}"
+    print(said)  # noqa: T201
     return 0 if same == options.seeds else 1
 
 
