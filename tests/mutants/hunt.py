@@ -2,6 +2,7 @@
 
 For each mutant seeds are tried one after the other until a run fails that is fine without the bug; then as many more as
 `--rate` says, to tell how sharp the campaign is. `--write` states the seeds in `seeds.toml`, for `test_mutants`.
+`--again` tries only the stated seeds: with `--write` it states what they say now, where a change has altered that.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.mutants.catalogue import MUTANTS
-from tests.mutants.objection import first_objection
+from tests.mutants.objection import first_objection, is_catch
 
 SEEDS: Final = Path(__file__).with_name("seeds.toml")
 MOST: Final = 10_000
@@ -29,7 +30,7 @@ class Found:
     """What a hunt came to. `seed`: the first that catches the mutant, None if none does; `text`: the objection there.
 
     `caught`: of `tried` seeds so many catch it, and which oracle objects first; `alike`: these fail without the bug as
-    well, and do not count.
+    well, and do not count; nor do those that only `crashed`.
     """
 
     name: str
@@ -39,20 +40,24 @@ class Found:
     caught: int = 0
     by: Counter[str] = field(default_factory=Counter)
     alike: list[int] = field(default_factory=list)
+    crashed: list[int] = field(default_factory=list)
     seconds: float = 0.0
 
 
-def hunt(name: str, seeds: int, rate: int) -> Found:
-    """Tries seeds 0, 1, … of the mutant's campaign."""
+def hunt(name: str, seeds: Iterable[int], rate: int) -> Found:
+    """Tries these seeds of the mutant's campaign until one catches it, and `rate` of them at least."""
     mutant, found, begun = MUTANTS[name], Found(name), time.process_time()
-    for seed in range(seeds):
-        if found.seed is not None and seed >= rate:
+    for seed in seeds:
+        if found.seed is not None and found.tried >= rate:
             break
         plan = mutant.campaign.plan(seed)
         with mutant.planted():
             objection = first_objection(plan)
         found.tried += 1
         if objection is None:
+            continue
+        if not is_catch(objection):
+            found.crashed.append(seed)
             continue
         if first_objection(plan) is not None:
             found.alike.append(seed)
@@ -84,7 +89,7 @@ def write(hunted: Iterable[Found]) -> None:
 
 
 def _quoted(text: str) -> str:
-    escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" for c in text[:300])
+    escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" for c in text)
     return f'"{escaped}"'
 
 
@@ -94,15 +99,20 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=MOST, help="so many are tried at most")
     parser.add_argument("--rate", type=int, default=RATE, help="so many are tried at least")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--again", action="store_true", help="the stated seeds alone are tried")
     parser.add_argument("--write", action="store_true", help=f"state the seeds in {SEEDS.name}")
     options = parser.parse_args()
     unknown = sorted(set(options.names) - MUTANTS.keys())
     if unknown:
         parser.error(f"no such mutant: {', '.join(unknown)}")
     names = options.names or list(MUTANTS)
+    known = stated()
+    if options.again and (unstated := [name for name in names if name not in known]):
+        parser.error(f"no seed is stated of {', '.join(unstated)}: hunt for it without --again")
+    every = {name: (known[name]["seed"],) if options.again else range(options.seeds) for name in names}
     hunted = []
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("forkserver")) as pool:
-        jobs = [pool.submit(hunt, name, options.seeds, options.rate) for name in names]
+        jobs = [pool.submit(hunt, name, seeds, options.rate) for name, seeds in every.items()]
         for job in as_completed(jobs):
             hunted.append(job.result())
             print(_line(hunted[-1]), flush=True)  # noqa: T201
@@ -117,8 +127,9 @@ def _line(found: Found) -> str:
     by = ", ".join(f"{oracle} {times}" for oracle, times in found.by.most_common())
     seed = "NOT CAUGHT" if found.seed is None else f"seed {found.seed}"
     alike = f"; fails without the bug too: {found.alike[:5]}" if found.alike else ""
+    crashed = f"; crashes: {found.crashed[:5]}" if found.crashed else ""
     what = f"{found.name:34} {mutant.section:12} {mutant.campaign_name:32}"
-    return f"{what} {seed:10} {rate:10} {by}{alike} ({found.seconds:.0f} s)"
+    return f"{what} {seed:10} {rate:10} {by}{alike}{crashed} ({found.seconds:.0f} s)"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from bftledger.sim.campaign import Source
 from bftledger.sim.draw import Choice, Staged
 from bftledger.sim.twins import Family
 from tests.mutants.campaigns import Failing, Laden, Steady
+from tests.mutants.fit import misfit
 
 _CALLED: Final = {
     Choice: "ordinary",
@@ -48,9 +49,14 @@ class Mutant:
 
     @contextmanager
     def planted(self) -> Iterator[None]:
-        """While this is entered, everything in this process that runs the protocol has the bug."""
+        """While this is entered, everything in this process that runs the protocol has the bug.
+
+        Raises `TypeError` if a patch does not fit what it replaces.
+        """
         with ExitStack() as stack:
             for owner, attribute, instead in self.patches:
+                if reason := misfit(owner, attribute, instead):
+                    raise TypeError(f"{self.name}: {reason}")
                 computed = isinstance(getattr_static(owner, attribute), property | cached_property)
                 stack.enter_context(patch.object(owner, attribute, property(instead) if computed else instead))
             yield

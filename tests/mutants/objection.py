@@ -1,5 +1,6 @@
 """Runs a plan until the first oracle objects. What a planted bug would do after that is of no interest: it may hang."""
 
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,15 @@ from bftledger.sim.run import run
 
 PATIENCE_S: Final = 20
 """No sound run takes so much processor time, by far."""
+
+LONGEST: Final = 300
+"""So many characters of an objection are enough to know it again."""
+
+DEFECT: Final = "defect: "
+"""How an objection begins that no oracle made: it is an error that left an engine, a session or an oracle."""
+
+_NOTICED: Final = re.compile(r"(AssertionError|StoreError) at \w+\.py: \S")
+_LINE: Final = re.compile(r"^(defect: \w+ at \w+\.py):\d+")
 
 
 class _Enough(Exception):
@@ -42,7 +52,26 @@ class _Listener:
 
 
 def first_objection(plan: Plan) -> str | None:
-    """What the first oracle says that objects to a run of the plan, "oracle: text"; None if none does."""
+    """What the first oracle says that objects to a run of the plan, "oracle: text"; None if none does.
+
+    It is the same for the same plan and program, so it says nothing of line numbers, which any edit moves.
+    """
+    objection = _objection(plan)
+    return objection and _LINE.sub(r"\1", objection)[:LONGEST]
+
+
+def is_catch(objection: str) -> bool:
+    """Whether this shows that a planted bug was noticed, and not only that something went wrong.
+
+    An oracle noticed it, or the program did: an assertion of its own that says what is not true, or a store's refusal
+    of what the replica had put there itself. The assertions of a patch say nothing: they help the type checker. Any
+    other error is that of a patch that does not fit, or not handled by anybody, and that a run does not end in time
+    may be because it is long.
+    """
+    return not objection.startswith(DEFECT) or _NOTICED.match(objection, len(DEFECT)) is not None
+
+
+def _objection(plan: Plan) -> str | None:
     listener = _Listener(plan)
     try:
         with _limited():
@@ -50,7 +79,7 @@ def first_objection(plan: Plan) -> str | None:
     except _Enough:
         pass
     except Exception as error:  # noqa: BLE001  (an oracle that cannot make sense of a run has found something as well)
-        return listener.heard or f"defect: {type(error).__name__}: {error}"
+        return listener.heard or f"{DEFECT}{type(error).__name__}: {error}"
     return listener.heard
 
 

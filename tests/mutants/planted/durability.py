@@ -1,7 +1,7 @@
 """Bugs in what is kept: disk before promise, and what a restart knows (OSDI'99 §4.2's log, made durable)."""
 
 from collections.abc import Iterable
-from typing import Any
+from types import UnionType
 
 from bftledger.base.ids import Digest, Millis, Seq
 from bftledger.engine.engine import Engine, Round
@@ -58,8 +58,11 @@ def discarded_when_executed(state: State, seq: Seq, block_hash: Digest) -> list[
     return [*_on_executed(state, seq, block_hash), Discard(seq)]
 
 
-def _recover_without(state: State, records: Iterable[Record], forgotten: Any, **where: Any) -> None:
-    _recover(state, [record for record in records if not isinstance(record, forgotten)], **where)
+Certificate = CheckpointCertificate | None
+
+
+def _without(records: Iterable[Record], forgotten: type[Record] | UnionType) -> list[Record]:
+    return [record for record in records if not isinstance(record, forgotten)]
 
 
 @breaks("§4.2", KEPT_VOTES, recovery, "_recover_log", staged=True)
@@ -68,27 +71,36 @@ def votes_forgotten(state: State, records: list[Record]) -> None:
 
 
 @breaks("§4.4", KEPT_VOTES, recovery, "recover", staged=True)
-def view_forgotten(state: State, records: Iterable[Record], **where: Any) -> None:
+def view_forgotten(
+    state: State, records: Iterable[Record], *, executed: Seq, executed_hash: Digest, certificate: Certificate
+) -> None:
     """It begins in view 0 again."""
-    _recover_without(state, records, ViewChange | NewView, **where)
+    kept = _without(records, ViewChange | NewView)
+    _recover(state, kept, executed=executed, executed_hash=executed_hash, certificate=certificate)
 
 
 @breaks("§4.4", "what is prepared is known after a restart", recovery, "recover", staged=True)
-def prepared_certificates_forgotten(state: State, records: Iterable[Record], **where: Any) -> None:
+def prepared_certificates_forgotten(
+    state: State, records: Iterable[Record], *, executed: Seq, executed_hash: Digest, certificate: Certificate
+) -> None:
     """Prepared certificates are not read again."""
-    _recover_without(state, records, PreparedCertificate, **where)
+    kept = _without(records, PreparedCertificate)
+    _recover(state, kept, executed=executed, executed_hash=executed_hash, certificate=certificate)
 
 
 @breaks("§4.2", "a primary assigns each number once in a view", recovery, "recover", staged=True)
-def next_number_forgotten(state: State, records: Iterable[Record], **where: Any) -> None:
+def next_number_forgotten(
+    state: State, records: Iterable[Record], *, executed: Seq, executed_hash: Digest, certificate: Certificate
+) -> None:
     """After a restart it goes on with the first number that is not executed."""
-    _recover(state, records, **where)
+    _recover(state, records, executed=executed, executed_hash=executed_hash, certificate=certificate)
     state.next_seq = Seq(state.executed + 1)
 
 
 @breaks("§4.3", "the low watermark is known after a restart", recovery, "recover")
 def stable_checkpoint_forgotten(
-    state: State, records: Iterable[Record], *, certificate: CheckpointCertificate | None, **where: Any
+    state: State, records: Iterable[Record], *, executed: Seq, executed_hash: Digest, certificate: Certificate
 ) -> None:
     """The newest certificate is not read again."""
-    _recover(state, [r for r in records if not isinstance(r, Checkpoint)], certificate=None, **where)
+    kept = _without(records, Checkpoint)
+    _recover(state, kept, executed=executed, executed_hash=executed_hash, certificate=None)

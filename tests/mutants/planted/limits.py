@@ -1,11 +1,11 @@
 """Bugs that let something grow, or be asked for, without end: on disk, among those who wait, towards a peer."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from bftledger.base.ids import Seq, View
 from bftledger.engine.reads import Reads
-from bftledger.engine.submissions import Answer
+from bftledger.engine.submissions import Answer, Waiter
+from bftledger.ledger.client_messages import ReadProof
 from bftledger.pbft.evidence import Evidence
 from bftledger.pbft.messages import Testimony
 from bftledger.pbft.state import State
@@ -49,10 +49,12 @@ def all_evidence_kept(store: MemoryStore, found: Evidence) -> None:
 
 
 @breaks("reads", "whoever is answered makes room", Reads, "_done")
-def answered_reads_still_counted(reads: Reads, *answer: Any) -> Answer:
+def answered_reads_still_counted(
+    reads: Reads, waiter: Waiter, value: bytes | None, height: Seq, proof: ReadProof | None
+) -> Answer:
     """A read that was answered counts among those that wait, until there is no room for more."""
     reads._waiting += 1
-    return _done(reads, *answer)
+    return _done(reads, waiter, value, height, proof)
 
 
 @breaks("reads", "whoever waits is answered when it is there", Reads, "settle")

@@ -1,6 +1,6 @@
 """Bugs that stop a group, or let it be stopped: timers, STATUS, fetching (OSDI'99 §4.4, §4.5.2; TOCS'02 §5.2)."""
 
-from bftledger.base.ids import Millis, Seq
+from bftledger.base.ids import Seq
 from bftledger.pbft import status, suspicion, transfer, view_change, wire
 from bftledger.pbft.effects import Broadcast, Effect, Send
 from bftledger.pbft.messages import FetchBlocks, Message, NewView, Stable, Status, ViewChange
@@ -43,7 +43,7 @@ def certificate_not_sent_again(state: State, peer: Status) -> list[Effect]:
     return _answer_without(state, peer, Stable)
 
 
-def _never_slow(state: State, now: Millis) -> bool:
+def _never(state: State) -> bool:
     return False
 
 
@@ -52,9 +52,10 @@ def _never_slow(state: State, now: Millis) -> bool:
     "a backup suspects a primary that does not order what it knows",
     suspicion,
     "is_stalled",
-    also=(Patch(suspicion, "is_slow", _never_slow),),
+    also=(Patch(suspicion, "is_slow", _never), Patch(suspicion, "is_slower_than_agreement", _never)),
+    traitor="silent",
 )
-def primary_never_suspected(state: State, now: Millis) -> bool:
+def primary_never_suspected(state: State) -> bool:
     """It waits."""
     return False
 

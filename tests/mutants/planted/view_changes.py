@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bftledger.base.ids import Digest, Seq, View
+from bftledger.base.ids import Digest, Millis, Seq, View
 from bftledger.pbft import normal, view_change
 from bftledger.pbft.effects import Deliver, Effect, Ignored
 from bftledger.pbft.messages import (
@@ -158,5 +158,5 @@ def votes_survive_their_view(slot: Slot) -> None:
 
 
 @breaks("§4.4", "what the old primary proposed is pending until it is executed", Pool, "return_proposed", staged=True)
-def proposed_requests_dropped(pool: Pool) -> None:
+def proposed_requests_dropped(pool: Pool, latest: Millis) -> None:
     """The new primary does not propose what its predecessor did."""
