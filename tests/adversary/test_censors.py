@@ -50,23 +50,29 @@ class Intrigue:
         self.world = world
         self._made = 0
 
+    @property
+    def clock(self) -> Millis:
+        """What a right clock says, milliseconds since the epoch."""
+        return Millis(START_MS + self.world.now // 1_000)
+
     def make(self, signer: Signer, size: int) -> Transaction:
         """A new one of so many bytes, and somewhat more."""
         self._made += 1
-        created = Millis(START_MS + self.world.now // 1_000)
+        created = self.clock
         return sign(
             signer, self.world.genesis.genesis_hash, nonce=self._made.to_bytes(NONCE_BYTES, "big"), created=created,
             expires=Millis(created + 299_000), payload=cbor.encode(["put", b"k", bytes(size)]),
         )  # fmt: skip
 
     def give(self, replica: int, transactions: list[Transaction]) -> None:
-        """They come to the honest core of a replica, in its next round."""
+        """They come to the honest core of a replica, which begins a round."""
         running = self.world.hosts[replica].running
         assert running is not None
         engine = running if isinstance(running, Engine) else running.engine  # type: ignore[attr-defined]
         for transaction in transactions:
             frame = client_wire.encode(Submit(request_id=1, transaction=transaction.encoded))
-            engine.on_client(b"client 99", frame, Millis(START_MS + self.world.now // 1_000))
+            engine.on_client(b"client 99", frame, self.clock)
+        self.world._input(self.world.hosts[replica], lambda running, now: None)
 
     def every(self, period_ms: int, what: Callable[[], None]) -> None:
         """Does this now and then."""

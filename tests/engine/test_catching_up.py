@@ -19,6 +19,8 @@ from bftledger.pbft.transfer import BLOCKS_PER_TICK
 from tests.engine.engines import START, Engines, a_genesis
 
 LATE = 3
+ASKED_FIRST = 1
+"""The signer that comes after it, but for the primary."""
 
 
 def a_group_that_left_one_behind(blocks: int = 5) -> Engines:
@@ -104,7 +106,7 @@ def test_a_lying_peer_is_believed_nothing_and_an_honest_one_asked(lie: Callable[
     lies: list[int] = []
 
     def lens(source: int, to: int, message: Message) -> bool:
-        if to != LATE or source != 0 or not isinstance(message, Blocks):
+        if to != LATE or source != ASKED_FIRST or not isinstance(message, Blocks):
             return True
         lies.append(source)
         group.peer_frame(LATE, wire.encode(group.signed(lie(message))))
@@ -113,7 +115,7 @@ def test_a_lying_peer_is_believed_nothing_and_an_honest_one_asked(lie: Callable[
     group.passes = lens
     group.run(3_000)
 
-    assert lies == [0]
+    assert lies == [ASKED_FIRST]
     late = group.hosts[LATE]
     assert late.up.dropped["BadProof"] + late.up.dropped["Malformed"] == 1
     assert late.height == 5
@@ -126,7 +128,7 @@ def test_blocks_with_a_certificate_of_too_few_are_dropped_at_the_door() -> None:
     late = group.hosts[LATE]
 
     def lens(source: int, to: int, message: Message) -> bool:
-        if to != LATE or source != 0 or not isinstance(message, Blocks):
+        if to != LATE or source != ASKED_FIRST or not isinstance(message, Blocks):
             return True
         weak = replace(message.certificate, signatures=message.certificate.signatures[:2])
         group.peer_frame(LATE, wire.encode(group.signed(replace(message, certificate=weak))))
@@ -142,7 +144,7 @@ def test_blocks_with_a_certificate_of_too_few_are_dropped_at_the_door() -> None:
 def test_a_silent_peer_is_not_asked_for_ever() -> None:
     group = a_group_that_left_one_behind()
     group.start(LATE)
-    group.passes = lambda source, to, message: not (source == 0 and isinstance(message, Blocks))
+    group.passes = lambda source, to, message: not (source == ASKED_FIRST and isinstance(message, Blocks))
     group.run(3_000)
 
     assert group.hosts[LATE].height == 5
@@ -186,7 +188,8 @@ def test_an_answer_ends_at_a_certified_block_or_headers_lead_to_the_next(
 def test_a_peer_that_feeds_slowly_delays_a_laggard_by_its_turns_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """It answers with one block at a time, and each just before the next would have been asked."""
     group = a_group_that_left_one_behind(200)
-    first, read = group.engine(0), group.engine(0)._read
+    first = group.engine(ASKED_FIRST)
+    read = first._read
 
     def one_block(to: ReplicaId, height: Seq) -> Event | None:
         with monkeypatch.context() as only_here:
@@ -194,7 +197,7 @@ def test_a_peer_that_feeds_slowly_delays_a_laggard_by_its_turns_only(monkeypatch
             return read(to, height)
 
     def slowly(source: int, to: int, message: Message) -> bool:
-        if source != 0 or not isinstance(message, Blocks):
+        if source != ASKED_FIRST or not isinstance(message, Blocks):
             return True
         group._at(group.now + 90, partial(group.peer_frame, to, wire.encode(message)))
         return False
@@ -213,7 +216,7 @@ def test_blocks_whose_proof_is_too_far_away_are_refused() -> None:
     lies: list[int] = []
 
     def lens(source: int, to: int, message: Message) -> bool:
-        if to != LATE or source != 0 or not isinstance(message, Blocks) or lies:
+        if to != LATE or source != ASKED_FIRST or not isinstance(message, Blocks) or lies:
             return True
         lies.append(len(message.blocks))
         chain = blocks_of(group)[message.first - 1 :]

@@ -8,13 +8,14 @@ from typing import Any, Final
 
 import pytest
 
-from bftledger.base.ids import Millis
+from bftledger.base.ids import Millis, Seq
 from bftledger.pbft.effects import Broadcast, Effect
-from bftledger.pbft.events import Submitted
+from bftledger.pbft.events import Installed, Submitted
 from bftledger.pbft.messages import Relay, ViewChange
 from bftledger.pbft.pace import ALARM, CALM, FORGET, SAMPLES
+from bftledger.pbft.rooms import Load
 from bftledger.pbft.timers import StatusTimer
-from tests.builders import NOW, TestedReplica, Writer, a_replica, delivered, fired, only, sent, tx
+from tests.builders import NOW, TestedReplica, Writer, a_replica, block_hash, delivered, fired, only, sent, tx
 
 W = Writer()
 TICK: Final = 100
@@ -222,13 +223,60 @@ def test_what_was_measured_long_ago_is_forgotten() -> None:
     assert until_accused(group, 300, most=SAMPLES - 1) == 0
 
 
-def test_a_replica_that_lags_measures_nothing() -> None:
+def test_a_replica_that_lags_at_a_tick_keeps_what_it_has_measured() -> None:
+    """`pace`: "Who lags measures on, or a primary could make each backup lag now and then"."""
     group = a_group()
     until_accused(group, 300, most=SAMPLES - 1)
-    group.take(W.stable(2, W.certificate(group.seq + 9, by=(0, 2, 3))))
+    group.take(W.stable(2, W.certificate(group.seq + 1, by=(0, 2, 3))))
+    lagging = group.wait(TICK)
+    group.take(fetched(group.seq + 1))
+    group.seq += 1
 
-    assert sent(group.wait(TICK), ViewChange) == []
-    assert len(group.backup.state.pace.waits) == 0
+    assert sent(lagging, ViewChange) == []
+    assert len(group.backup.state.pace.waits) == SAMPLES - 1
+    assert sent(group.one(300), ViewChange) != []
+
+
+def fetched(seq: int, *of: str) -> Installed:
+    """Replica 1 fetched this block with these."""
+    ids = tuple(tx(text).id for text in of)
+    return Installed(Seq(seq), block_hash(seq), ids, (Load(len(of), 200),), W.certificate(seq, by=(0, 2, 3)))
+
+
+def test_a_fetched_block_ends_a_wait_which_alarms_and_accuses_nobody() -> None:
+    """`pace`: "A block that is fetched ends a wait as well, though not one that accuses, since fetching takes its
+    time". Else a primary could withhold from each what it itself passed on."""
+    group = a_group()
+    for _ in range(ALARM):
+        group.one(5)
+    found: list[Effect] = []
+    for count in range(2 * SAMPLES):
+        group.take(W.relay(2, f"late {count}"))
+        found += group.wait(300)
+        group.seq += 1
+        group.take(W.stable(2, W.certificate(group.seq, by=(0, 2, 3))))
+        group.take(fetched(group.seq, f"late {count}"))
+        found += group.wait(-group.now % TICK)
+
+    assert group.backup.state.pace.alarmed
+    assert len(group.backup.state.pace.waits) == SAMPLES
+    assert sent(found, ViewChange) == []
+
+
+def test_what_waited_for_a_block_to_be_fetched_is_no_agreement() -> None:
+    """Else a primary could make agreement seem slow: by withholding one proposal from each backup in turn."""
+    group = a_group()
+    group.take(W.pre_prepare(seq=2, of="behind", time=group.now))
+    group.take(W.stable(2, W.certificate(1, by=(0, 2, 3))))
+    group.wait(400)
+    group.take(fetched(1))
+    group.take(W.prepare(2, seq=2, of="behind", time=NOW))
+    for i in (0, 2):
+        group.take(W.commit(i, seq=2, of="behind", time=NOW))
+    group.take(delivered(2, "behind"))
+    group.wait(TICK)
+
+    assert len(group.backup.state.pace.agreements) == 0
 
 
 def test_each_accusation_doubles_the_limit_and_good_ones_halve_it_again() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from bftledger.base.ids import Millis, ReplicaId
 from bftledger.base.transaction import Transaction
+from bftledger.pbft.normal import BEGINNING
 from bftledger.pbft.passing import START, Passing
 from bftledger.pbft.pool import Pool
 from bftledger.pbft.rooms import CLIENTS
@@ -43,13 +44,13 @@ def test_backup_gives_no_client_two_turns_for_one(leave: int) -> None:
     for who in range(5):
         for transaction in each(who, 110):
             passing.put(transaction, is_own=True)
-    out = list(passing.pass_on(START))
+    out = list(passing.pass_on(START, BEGINNING))
     got = Counter(map(whose, out))
     apart = [differ_by(got, 5)]
     for _ in range(20):
         for transaction in out[:leave]:
             passing.stop(transaction)
-        passed_on = passing.pass_on(START)
+        passed_on = passing.pass_on(START, BEGINNING)
         out = [*out[leave:], *passed_on]
         got.update(map(whose, passed_on))
         apart.append(differ_by(got, 5))
@@ -63,13 +64,13 @@ def test_next_primary_is_given_anew_what_the_last_one_had_no_room_for() -> None:
     passing = passing_on(6)
     mine = each(0, 9)
     holding(passing, mine)
-    passing.pass_on(START)
-    refused = passing.pass_on(START)
+    passing.pass_on(START, BEGINNING)
+    refused = passing.pass_on(START, BEGINNING)
     passing.clear()
     holding(passing, mine)
 
     assert refused == ()
-    assert list(passing.pass_on(START)) == mine[:3]
+    assert list(passing.pass_on(START, BEGINNING)) == mine[:3]
 
 
 def test_while_nothing_fits_nobody_is_even_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,19 +92,19 @@ def test_while_nothing_fits_nobody_is_even_asked(monkeypatch: pytest.MonkeyPatch
     passing = passing_on(6)
     holding(passing, [each(who, 1)[0] for who in range(20)])
     holding(passing, each(20, 5), is_own=False)
-    passed_on = passing.pass_on(START)
+    passed_on = passing.pass_on(START, BEGINNING)
     begun.clear()
-    idle = [passing.pass_on(START) for _ in range(50)]
+    idle = [passing.pass_on(START, BEGINNING) for _ in range(50)]
     asked = len(begun)
     passing.put(each(21, 1)[0], is_own=True)
-    later = passing.pass_on(START)
+    later = passing.pass_on(START, BEGINNING)
     asked_later = len(begun)
     passing.stop(passed_on[0])
 
     assert len(passed_on) == 3
     assert idle == [()] * 50
     assert (asked, later, asked_later) == (0, (), 0)
-    assert len(passing.pass_on(START)) == 1
+    assert len(passing.pass_on(START, BEGINNING)) == 1
     assert begun
 
 
@@ -117,7 +118,7 @@ def test_what_is_shared_takes_no_more_than_the_whole_room_at_the_primary(by: str
     passing = passing_on(6, by=by)
     mine = each(0, 9)
     waiting = holding(passing, mine, is_own=is_own)
-    passed_on = passing.pass_on(START)
+    passed_on = passing.pass_on(START, BEGINNING)
     shared = passing.share(mine, waiting, START)
     again = passing.share(mine, waiting, START)
 
@@ -132,15 +133,15 @@ def test_what_others_told_of_leaves_room_for_what_clients_bring(by: str) -> None
     passing = passing_on(40, by=by)
     theirs, mine = each(0, 60), each(1, 60)
     holding(passing, theirs, is_own=False)
-    first = passing.pass_on(START)
+    first = passing.pass_on(START, BEGINNING)
     holding(passing, mine)
-    then = passing.pass_on(START)
+    then = passing.pass_on(START, BEGINNING)
     for transaction in first:
         passing.stop(transaction)
 
     assert list(first) == theirs[:5]
     assert list(then) == mine[:15]
-    assert list(passing.pass_on(START)) == mine[15:20], "what waits for room is its own first"
+    assert list(passing.pass_on(START, BEGINNING)) == mine[15:20], "what waits for room is its own first"
 
 
 def test_what_did_not_fit_stays_to_be_passed_on() -> None:
@@ -150,14 +151,14 @@ def test_what_did_not_fit_stays_to_be_passed_on() -> None:
     waiting = holding(passing, mine)
     passing.share(mine, waiting, START)
     left = [transaction for transaction in mine if passing.awaits_room(transaction)]
-    nothing = passing.pass_on(START)
+    nothing = passing.pass_on(START, BEGINNING)
     for transaction in mine[:5]:
         waiting.remove(transaction.id)
         passing.stop(transaction)
 
     assert left == mine[6:]
     assert (nothing, passing.has_more) == ((), True)
-    assert list(passing.pass_on(START)) == mine[6:8]
+    assert list(passing.pass_on(START, BEGINNING)) == mine[6:8]
     assert not {tx.id for tx in mine[:8]} - passing.passed_on()
 
 
@@ -192,7 +193,7 @@ def test_what_a_client_brings_again_is_passed_on_with_what_clients_brought_also_
     pool.admit(relayed[2])
     pool.admit(own)
 
-    assert set(pool.passing.pass_on(START)) == {relayed[2], own}
+    assert set(pool.passing.pass_on(START, BEGINNING)) == {relayed[2], own}
 
 
 def test_the_same_in_the_next_view() -> None:
@@ -203,4 +204,4 @@ def test_the_same_in_the_next_view() -> None:
     pool.admit(relayed[2])
     pool.return_proposed(Millis(1 << 60))
 
-    assert pool.passing.pass_on(START) == (relayed[2], relayed[0])
+    assert pool.passing.pass_on(START, BEGINNING) == (relayed[2], relayed[0])

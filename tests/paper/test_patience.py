@@ -74,14 +74,27 @@ def test_what_was_fetched_is_held_against_a_primary_by_who_was_never_cut_off(lag
 def test_who_missed_more_at_once_than_can_be_in_flight_holds_nothing_of_it_against_the_primary(
     at_once: int, leaves: list[int]
 ) -> None:
-    """`on_fetched`: "Nor does who missed more at once than a primary can have in flight: most of that was ordered
-    before"."""
+    """`on_fetched`: "who missed more at once than a primary can have in flight does not hold that against it: most of
+    it was ordered before"."""
     backup = a_replica(id=1, batch_count=1, pool_count=1, pipeline=1).having(W.relay(2, "pay bob"), *heard(but=1))
     most = most_before(backup)
     backup.having(*one_by_one(1, most))
     backup.having(installed(most + 1, most + at_once))
 
     assert [change.view for change in sent(backup.take(fired(timer())), ViewChange)] == leaves
+
+
+def test_nor_does_it_excuse_what_came_before() -> None:
+    """`on_fetched`: "No more is excused, or it would be of use to a primary to make each backup miss so much now and
+    then"."""
+    backup = a_replica(id=1, batch_count=1, pool_count=1, pipeline=1).having(W.relay(2, "pay bob"), *heard(but=1))
+    most = most_before(backup)
+    backup.having(*one_by_one(1, most), installed(most + 1, most + 40))
+    still = backup.take(fired(timer()))
+    backup.having(installed(most + 41, most + 41))
+
+    assert sent(still, ViewChange) == []
+    assert [change.view for change in sent(backup.take(fired(timer())), ViewChange)] == [1]
 
 
 def test_what_was_fetched_after_being_cut_off_is_held_against_nobody_until_a_block_is_decided_here() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from bftledger.base.ids import ReplicaId
 from bftledger.base.transaction import Transaction
+from bftledger.pbft.normal import BEGINNING
 from bftledger.pbft.rooms import CLIENTS
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.turns import Queue, Turns
@@ -41,7 +42,7 @@ def a_waiting(batch: int, *, slack: int = 0) -> Waiting:
 
 def next_batch(waiting: Waiting) -> tuple[Transaction, ...]:
     """It is proposed."""
-    batch = waiting.batch()
+    batch = waiting.batch(BEGINNING)
     for transaction in batch:
         waiting.remove(transaction.id)
     return batch
@@ -204,7 +205,7 @@ def test_what_stands_in_two_queues_is_proposed_once_and_leaves_both() -> None:
     assert texts(next_batch(waiting)) == ["0 0", "0 1", "0 2", "0 3"]
     assert len(waiting) == 0
     assert waiting.seconded().total() == 0
-    assert waiting.batch() == ()
+    assert waiting.batch(BEGINNING) == ()
 
 
 def test_nobody_has_more_of_what_others_brought_in_its_queue_than_it_may() -> None:

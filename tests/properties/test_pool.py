@@ -10,6 +10,7 @@ import pytest
 from bftledger.base.ids import Millis, ReplicaId, TxId
 from bftledger.base.transaction import NONCE_BYTES, Transaction, sign
 from bftledger.pbft import invariants
+from bftledger.pbft.normal import BEGINNING
 from bftledger.pbft.passing import Moment
 from bftledger.pbft.pool import Pool
 from bftledger.pbft.rooms import CLIENTS, batches
@@ -58,8 +59,8 @@ class Run:
             self.pool.admit_relayed(transaction, ReplicaId(self.random.randrange(4)))
 
     def pass_on(self) -> None:
-        passed_on = self.pool.passing.pass_on(self.moment)
-        assert self.pool.passing.pass_on(self.moment) == (), "it was all that fits"
+        passed_on = self.pool.passing.pass_on(self.moment, BEGINNING)
+        assert self.pool.passing.pass_on(self.moment, BEGINNING) == (), "it was all that fits"
         assert len(set(passed_on)) == len(passed_on)
 
     def share(self) -> None:
@@ -69,7 +70,7 @@ class Run:
         assert all(self.pool.passing.is_shared(transaction.id) for transaction in shared)
 
     def propose(self) -> None:
-        batch = self.pool.waiting.batch()
+        batch = self.pool.waiting.batch(BEGINNING)
         assert bool(batch) == bool(len(self.pool.waiting))
         assert len(list(batches(batch, self.settings))) <= 1, "one proposal may hold it"
         self.pool.mark_proposed(batch)
@@ -203,7 +204,7 @@ def test_what_stands_in_a_replicas_queue_waits_only_until_all_others_have_got_as
             queue[transaction.id] = cost[transaction.id]
             largest = max(cost.values())
             allowed[transaction.id] = chosen + len(parties) * (sum(queue.values()) + 3 * largest)
-        for transaction in waiting.batch():
+        for transaction in waiting.batch(BEGINNING):
             chosen += cost[transaction.id]
             waiting.remove(transaction.id)
             if queue.pop(transaction.id, None):

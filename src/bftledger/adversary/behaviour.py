@@ -115,7 +115,8 @@ class Behaviour:
     takes: ClassVar[str] = ""
     """What its argument means; empty if it takes none."""
     is_heavy: ClassVar[bool] = False
-    """It makes a group work hard: neither `random` nor a campaign draws it, but for plans that are made for it."""
+    """It makes a group work hard, or is of use only in circumstances made for it: neither `random` nor a campaign draws
+    it, but for plans that are made for it."""
 
     def __init__(self, scene: Scene, argument: str = "") -> None:
         """Raises `OperatorError` for an argument that means nothing."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from bftledger.base.ids import Millis, Seq
+from bftledger.base.transaction import Transaction
 from bftledger.pbft import suspicion, wire
 from bftledger.pbft.effects import Broadcast, Deliver, Effect, Ignored, Persist, Remember, StartTimer, StopTimer
 from bftledger.pbft.messages import Commit, Prepare, PreparedCertificate, PrePrepare, Proposal, Testimony
@@ -17,6 +18,8 @@ from bftledger.pbft.state import Slot, State
 from bftledger.pbft.timers import BatchTimer
 
 Vote = Prepare | Commit
+BEGINNING: Final = Millis(0)
+"""Nothing expires before."""
 BATCH_ENOUGH: Final = 1
 """With so many proposals in flight a primary gathers a full batch before it sends another."""
 
@@ -42,7 +45,10 @@ def propose(state: State, now: Millis) -> list[Effect]:
                 effects.append(StartTimer(BatchTimer(state.view), state.settings.batch_wait_ms))
             return effects
         state.batch_due = False
-        proposal = make_proposal(now, state.pool.waiting.batch())
+        batch = _batch(state, now, in_flight)
+        if not batch:
+            break
+        proposal = make_proposal(now, batch)
         pre_prepare = state.sign(
             PrePrepare(
                 view=state.view,
@@ -61,6 +67,16 @@ def propose(state: State, now: Millis) -> list[Effect]:
         state.batch_timer_runs = False
         effects.append(StopTimer(BatchTimer))
     return effects
+
+
+def _batch(state: State, now: Millis, in_flight: int) -> tuple[Transaction, ...]:
+    """What the next proposal contains; nothing if only a block is needed, and one is in flight.
+
+    What has expired is not proposed, since the block would leave it out: it would be no work, and whoever fills batches
+    with such makes an honest primary look idle. The next block settles it; if nothing else waits, that has to be made.
+    """
+    waiting = state.pool.waiting
+    return waiting.batch(now) or (() if in_flight else waiting.batch(BEGINNING))
 
 
 # ── PRE-PREPARE ──

@@ -17,7 +17,11 @@ Of each status tick only the longest wait counts, and the longest agreement: so 
 the transactions of a friend in between, nor to a friend to submit many. Of the last `SAMPLES` of each the median
 counts, so it takes more than a few outliers: a pause of a process, a lost message, a clock that jumps. Nothing that
 waited while half a batch was proposed is counted, nor before the view had executed what it carried over, nor while
-this replica lags or is cut off. And nothing is measured by what clients say of time.
+this replica is cut off. And nothing is measured by what clients say of time.
+
+Who lags measures on, or a primary could make each backup lag now and then, and nobody would ever have enough samples. A
+block that is fetched ends a wait as well, though not one that accuses, since fetching takes its time; and nothing that
+had to wait for it is an agreement.
 
 What one backup alone passed on, it alone can measure, and who leaves a view alone moves nobody. So a few slow samples
 only lead to sharing with all what is passed on; accused is only for what all knew, of which all have the same samples.
@@ -159,6 +163,14 @@ class Pace:
         since = self.accepted.pop(seq, None)
         if since is not None:
             self.agreements.add(now - since)
+
+    def fetched(self, transactions: Iterable[TxId], now: Millis, tick: int, interval: Millis) -> None:
+        """Blocks with these were fetched, because their proposals did not come, or not in time. As `proposed`."""
+        self.accepted.clear()
+        for tx_id in transactions:
+            probe = self.probes.pop(tx_id, None)
+            if probe is not None:
+                self.waits.add(min(now - probe.at, (tick - probe.tick) * interval))
 
     def limit(self, settings: Settings, timeout: Millis) -> int:
         """How long an honest primary lets wait at most, in milliseconds, with T as it is now."""

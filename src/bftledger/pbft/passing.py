@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final, NamedTuple
 
-from bftledger.base.ids import TxId
+from bftledger.base.ids import Millis, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.pbft.rooms import Room, batches, room_for_others, room_out
 from bftledger.pbft.settings import Settings
@@ -118,18 +118,26 @@ class Passing:
             room.count = room.bytes = 0
         self._cost = self._before = 0
 
-    def pass_on(self, now: Moment) -> tuple[Transaction, ...]:
-        """What the primary should get next, as much as is certain to find room there."""
-        own = self._next_of(self._own, now, self._out)
+    def pass_on(self, now: Moment, clock: Millis) -> tuple[Transaction, ...]:
+        """What the primary should get next, as much as is certain to find room there.
+
+        What has expired by the `clock`, in milliseconds since the epoch, is not passed on: the next block settles it
+        here, and until then it would take the room of others.
+        """
+        own, expired = self._next_of(self._own, now, clock, self._out)
         for passed in own:
             self._own.remove(passed.transaction)
             self._passed[passed.transaction.id] = passed
-        others = self._next_of(self._others, now, self._out, self._others_out)
+        for transaction in expired:
+            self._own.remove(transaction)
+        others, expired = self._next_of(self._others, now, clock, self._out, self._others_out)
         for passed in others:
             tx_id = passed.transaction.id
             del self._others.waiting[tx_id]
             self._shared[tx_id] = passed
             self._is_others.add(tx_id)
+        for transaction in expired:
+            del self._others.waiting[transaction.id]
         return tuple([passed.transaction for passed in (*own, *others)])
 
     def share(self, transactions: Iterable[Transaction], waiting: Waiting, now: Moment) -> tuple[Transaction, ...]:
@@ -173,13 +181,20 @@ class Passing:
         """What was passed on, to the primary alone or to all."""
         return {*self._passed, *self._shared}
 
-    def _next_of(self, source: Source, now: Moment, *rooms: Room) -> list[Passed]:
-        """As much of a queue as finds a place in all these rooms."""
+    def _next_of(
+        self, source: Source, now: Moment, clock: Millis, *rooms: Room
+    ) -> tuple[list[Passed], list[Transaction]]:
+        """As much of a queue as finds a place in all these rooms, and what has expired before it."""
         chosen: list[Passed] = []
+        expired: list[Transaction] = []
         if source in self._refused:
-            return chosen
+            return chosen, expired
         source.begin()
         while (head := source.head) is not None:
+            if head.expires < clock:
+                expired.append(head)
+                source.skip()
+                continue
             size = len(head.encoded)
             if not all(room.has_place_for(size) for room in rooms):
                 source.refuse()
@@ -190,7 +205,7 @@ class Passing:
             self._count_as_out(head)
             chosen.append(Passed(head, now, self._before + self._cost))
             source.advance()
-        return chosen
+        return chosen, expired
 
     def _count_as_out(self, transaction: Transaction) -> None:
         self._is_out.add(transaction.id)

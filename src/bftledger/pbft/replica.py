@@ -15,6 +15,7 @@ from bftledger.pbft import checkpoint, normal, recovery, relevance, status, susp
 from bftledger.pbft.certificates import largest_window
 from bftledger.pbft.effects import (
     Effect,
+    Halt,
     Ignore,
     Ignored,
     Persist,
@@ -273,10 +274,14 @@ class Replica:
                 state.pool.take_back(proposal.transactions)
             if event.load.number:
                 state.failed_views = 0
-        return checkpoint.on_executed(state, seq, event.block_hash)
+        effects = checkpoint.on_executed(state, seq, event.block_hash)
+        if suspicion.is_late(state) and not any(isinstance(effect, Halt) for effect in effects):
+            effects += self._judge()
+        return effects
 
     def _on_installed(self, event: Installed) -> list[Effect]:
         state = self.state
+        suspicion.on_settled_by_fetching(state, event.transactions)
         state.pool.settle(event.transactions)
         suspicion.on_fetched(state, Seq(event.seq - len(event.loads) + 1), event.loads)
         effects: list[Effect] = [Persist(event.certificate)]
@@ -290,10 +295,8 @@ class Replica:
         state = self.state
         match timer:
             case StatusTimer():
-                effects = status.on_tick(state)
-                if suspicion.is_slow(state) or suspicion.is_slower_than_agreement(state):
-                    return effects + views.leave_for(state, View(state.view + 1))
-                return effects + suspicion.share_overdue(state)
+                state.unjudged = True
+                return status.on_tick(state) + self._judge()
             case BatchTimer(view):
                 if view != state.view:
                     return Ignored.STALE_TIMER
@@ -308,7 +311,24 @@ class Replica:
                     return Ignored.STALE_TIMER
                 if relayed and suspicion.is_stalled(state):
                     return views.leave_for(state, View(view + 1))
+                state.overdue = state.watched if relayed and state.lagging else None
                 state.cut_off = state.cut_off or (relayed and state.alone)
                 return suspicion.go_on_watching(state, timer)
             case _:
                 assert_never(timer)
+
+    def _judge(self) -> list[Effect]:
+        """Judges the primary at a tick; or later, when this replica has executed a block that was decided here, if it
+        lagged then. See `suspicion.is_late`."""
+        state = self.state
+        if state.lagging:
+            return []
+        overdue, state.overdue = state.overdue, None
+        is_tick, state.unjudged = state.unjudged, False
+        if overdue is not None and overdue == (state.view, state.waits_longest) and suspicion.is_stalled(state):
+            return views.leave_for(state, View(state.view + 1))
+        if not is_tick:
+            return []
+        if suspicion.is_slow(state) or suspicion.is_slower_than_agreement(state):
+            return views.leave_for(state, View(state.view + 1))
+        return suspicion.share_overdue(state)

@@ -148,6 +148,10 @@ class State:
     """Nothing that was left undone before counts: this replica was cut off, or fetched what it had missed then."""
     rejoins: bool = False
     """It was cut off, and has executed no block since but what it fetched."""
+    unjudged: bool = False
+    """A tick has come, and the primary was not judged at it, because this replica lagged: it will be."""
+    overdue: tuple[View, TxId | Seq] | None = None
+    """Likewise the request timer ran out for this."""
     unheard: set[ReplicaId] = field(default_factory=set)
     """Whom this replica has not heard since its restart, or since the request timer started for its subject."""
     cut_off: bool = False

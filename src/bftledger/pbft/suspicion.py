@@ -23,7 +23,7 @@ use there until they leave it, too. Time is counted in ticks of the status timer
 from collections.abc import Iterable
 from typing import Final
 
-from bftledger.base.ids import Millis, Seq
+from bftledger.base.ids import Millis, Seq, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.pbft import wire
 from bftledger.pbft.effects import Broadcast, Effect, Ignored, Send, StartTimer, StopTimer
@@ -78,14 +78,19 @@ def on_fetched(state: State, first: Seq, loads: Iterable[Load]) -> None:
 
     Else a primary that withholds one proposal or another from each backup in turn would be watched by none for long:
     none would have seen it work, and so none could hold against it that it worked too little. But who was cut off
-    while it worked holds nothing against it: what was passed on before may never have got there. Nor does who missed
-    more at once than a primary can have in flight: most of that was ordered before.
+    while it worked holds nothing against it: what was passed on before may never have got there. And who missed more at
+    once than a primary can have in flight does not hold that against it: most of it was ordered before. No more is
+    excused, or it would be of use to a primary to make each backup miss so much now and then. For f+1 honest replicas
+    at least have every block counted, since the first that execute it cannot fetch it; so some f+1 of them have counted
+    one of f+1 at least, and `patience` ends after f+1 times its measure at most.
     """
     before = state.taken
     for seq, load in enumerate(loads, start=first):
         _count(state, Seq(seq), load)
-    if state.rejoins or state.taken - before > (state.settings.pipeline + 2) * state.settings.batch_bytes:
+    if state.rejoins:
         state.excused = state.moment
+    elif state.taken - before > (state.settings.pipeline + 2) * state.settings.batch_bytes:
+        state.taken = before
 
 
 def _count(state: State, seq: Seq, load: Load) -> None:
@@ -116,7 +121,7 @@ def pass_on(state: State) -> list[Effect]:
     """§4.2: a request goes to the primary; a backup that got it passes it on."""
     if not state.pool.passing.has_more or not state.active or state.is_primary:
         return []
-    transactions = state.pool.passing.pass_on(state.moment)
+    transactions = state.pool.passing.pass_on(state.moment, state.now)
     effects: list[Effect] = [Send(state.primary, _relay(state, each)) for each in batches(transactions, state.settings)]
     if state.pace.alarmed:
         effects += _broadcast(state, state.pool.share_passed(RELAYED, state.moment))
@@ -257,6 +262,11 @@ def is_slower_than_agreement(state: State) -> bool:
     return False
 
 
+def on_settled_by_fetching(state: State, transactions: Iterable[TxId]) -> None:
+    """Blocks that were fetched settle these."""
+    state.pace.fetched(transactions, state.now, state.tick, state.settings.status_interval_ms)
+
+
 # ── what was passed on first: at each tick ──
 
 
@@ -286,6 +296,21 @@ def _may_be_refused(state: State, transaction: Transaction) -> bool:
     The door lets in what all others would take, so that happens only where a clock was set back.
     """
     return transaction.created > state.latest and transaction.id in state.pool.waiting
+
+
+# ── who may accuse, and when ──
+
+
+def is_late(state: State) -> bool:
+    """Whether the primary was not judged when it should have been, because this replica lagged.
+
+    Who lags has not seen all that the primary did, so it accuses nobody. But a primary can make one backup after the
+    other lag for a moment: it withholds a proposal, and its CHECKPOINT until just before the backup would judge it. So
+    that is made up for when the backup is level again and executes what was decided here. No primary prevents that: of
+    any block, the first f+1 honest replicas that execute it are level then, for no quorum can have signed it before, or
+    any later one. Not when blocks were fetched: who comes from far behind is level for a moment, as far as it knows.
+    """
+    return state.unjudged or state.overdue is not None
 
 
 def _may_accuse(state: State) -> bool:

@@ -137,10 +137,13 @@ def has_had_enough(state: State, peer: ReplicaId) -> bool:
 
 
 def fetch_blocks(state: State) -> list[Effect]:
-    """Asks a signer of the certificate, the next after the one asked last, for the next blocks."""
-    signers = _signers(state)
-    last = state.fetch.peer if state.fetch else state.me
-    peer = min(signers, key=lambda i: (i - last - 1) % state.group.n)
+    """Asks a signer of the certificate, the next after the one asked last, for the next blocks.
+
+    The primary comes last: it has most to do, and if anybody withheld something from this replica, it was the primary.
+    """
+    signers = sorted(_signers(state), key=lambda i: (i == state.primary, (i - state.me) % state.group.n))
+    asked_last = state.fetch.peer if state.fetch else None
+    peer = signers[(signers.index(asked_last) + 1) % len(signers) if asked_last in signers else 0]
     first, held = Seq(state.executed + 1), state.fetch
     asked = held.asked if held is not None and held.first == first else set()
     state.fetch = Fetch(peer, first, {*asked, peer}, state.tick, held.in_vain if held is not None else 0)

@@ -10,7 +10,7 @@ longer for it than for what is new (`suspicion.patience`), wherever it stands in
 from collections import Counter
 from typing import Final, NamedTuple
 
-from bftledger.base.ids import ReplicaId, TxId
+from bftledger.base.ids import Millis, ReplicaId, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.pbft.rooms import CLIENTS
 from bftledger.pbft.settings import Settings
@@ -105,8 +105,9 @@ class Waiting:
         self._takes_turns = False
         self.bytes = 0
 
-    def batch(self) -> tuple[Transaction, ...]:
-        """What a proposal made now contains, within the bounds; it waits until it is removed, but has had its turn."""
+    def batch(self, now: Millis) -> tuple[Transaction, ...]:
+        """What a proposal contains, within the bounds; it waits until it is removed, but has had its turn. Not what
+        expires before `now`, milliseconds since the epoch."""
         if not self._takes_turns:
             self._takes_turns = True
             for held in self._held.values():
@@ -116,7 +117,7 @@ class Waiting:
         size, turns, settings = 0, self._all, self._settings
         turns.begin()
         while (head := turns.head) is not None:
-            if head.id in chosen:
+            if head.id in chosen or head.expires < now:
                 turns.skip()
                 continue
             size += len(head.encoded)

@@ -16,7 +16,7 @@ from bftledger.ledger.client_messages import Reply, Request, Submit
 from bftledger.pbft import frames
 from bftledger.pbft.fields import MAX_NUMBER
 from bftledger.pbft.kinds import KINDS
-from bftledger.pbft.messages import Message, PrePrepare, Proposal, Relay
+from bftledger.pbft.messages import Blocks, Checkpoint, Message, PrePrepare, Proposal, Relay, Stable, Status
 from bftledger.pbft.proposals import MAX_PROPOSAL_BYTES, make_proposal
 from bftledger.pbft.settings import MAX_BATCH_COUNT
 
@@ -249,6 +249,63 @@ class Slow(Behaviour):
         return self._delay if isinstance(message, PrePrepare) else Millis(0)
 
 
+class Blindfold(Slow):
+    """Takes its time, and lets nobody look when it would be noticed."""
+
+    name = "blindfold"
+    does = (
+        "As primary it delays each proposal by half the request time-out, withholds every second one from one backup, "
+        "and has it certified just before that backup's tick, so that it lags when it would judge its primary."
+    )
+    stopped_by = (
+        "Who lags at a tick judges when it executes the next block that was decided there and is level; and keeps what "
+        "it has measured (NSDI'09)."
+    )
+    shows = "As for slow: a view change within seconds."
+    takes = (
+        "how many milliseconds before it hears of a tick its CHECKPOINT is to leave, twice the way there and somewhat "
+        "more; at most 100; 12 without it"
+    )
+    is_heavy = True
+
+    def __init__(self, scene: Scene, argument: str = "") -> None:
+        Behaviour.__init__(self, scene, argument)
+        self._delay = Millis(scene.settings.request_timeout_ms // 2)
+        self._lead = self.number(12, most=100)
+        self._heard_at: dict[ReplicaId, Millis] = {}
+        self._leaves_at: dict[Seq, Millis] = {}
+
+    def heard(self, sender: ReplicaId, message: Message) -> Iterable[Frame]:
+        if isinstance(message, Status):
+            self._heard_at[sender] = self.scene.now
+        return ()
+
+    def to_peer(self, to: ReplicaId, message: Message) -> Iterable[Message | bytes]:
+        if not self.scene.state.is_primary:
+            return (message,)
+        is_withheld = isinstance(message, PrePrepare) and self._victim(message.seq) == to
+        return () if is_withheld or isinstance(message, Stable | Blocks) else (message,)
+
+    def delay(self, to: ReplicaId, message: Message) -> Millis:
+        if not isinstance(message, Checkpoint) or not self.scene.state.is_primary:
+            return super().delay(to, message)
+        if (victim := self._victim(message.seq)) is None:
+            return Millis(0)
+        leaves_at = self._leaves_at.setdefault(message.seq, self._before_the_tick_of(victim))
+        return Millis(max(leaves_at - self.scene.now, 0))
+
+    def _victim(self, seq: Seq) -> ReplicaId | None:
+        others = self.scene.others
+        return others[seq // 2 % len(others)] if seq % 2 else None
+
+    def _before_the_tick_of(self, victim: ReplicaId) -> Millis:
+        """When its CHECKPOINT should leave: time enough from now on for the others to have executed the block."""
+        now, interval = self.scene.now, self.scene.settings.status_interval_ms
+        at = self._heard_at.get(victim, now) - self._lead
+        ticks = -(-(now + self._lead - at) // interval)
+        return Millis(at + max(ticks, 0) * interval)
+
+
 class BusyCensor(Behaviour):
     """Orders what it likes, and nobody can say that it does too little."""
 
@@ -299,5 +356,6 @@ BEHAVIOURS: Final[tuple[type[Behaviour], ...]] = (
     Ahead,
     Gaps,
     Slow,
+    Blindfold,
     BusyCensor,
 )
