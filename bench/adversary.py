@@ -2,7 +2,7 @@
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import gettempdir
@@ -14,10 +14,12 @@ from script import Script
 from bftledger.base.errors import BftLedgerError, OperatorError
 from bftledger.bench import options as opt
 from bftledger.bench.attack import Setup, run
-from bftledger.bench.attack_cells import AIM, is_slow
+from bftledger.bench.attack_cells import AIM
+from bftledger.bench.attack_lines import failure, is_good, line, text
 from bftledger.bench.attack_page import page
 from bftledger.bench.attack_plan import ALL, Attack, Place, attacks
-from bftledger.bench.results import Result, Setting, read, say, write
+from bftledger.bench.attack_series import Series, known, order
+from bftledger.bench.results import Result, Setting, say, write
 from bftledger.home.template import Template
 from bftledger.pbft.settings import Settings
 
@@ -31,11 +33,15 @@ EXAMPLES = """\
   python bench/adversary.py --behaviour equivocate:2 --replicas 7
   python bench/adversary.py --behaviour all --json attacks.json --html attacks.html
   python bench/adversary.py --behaviour all --json attacks.json --resume    goes on where it was interrupted
+  python bench/adversary.py --behaviour all --repeat 3 --controls 4 --json attacks.json
   python bench/adversary.py --behaviour all --only new-view certificates --skip pass-off
   python bench/adversary.py --from attacks.json --html attacks.html    shows it again"""
 
 STEP = 0.1
 """Seconds of a bucket of the timeline."""
+
+CONTROLS = 2
+"""So many honest runs are enough to see how large the noise is."""
 
 
 def command_line() -> ArgumentParser:
@@ -61,10 +67,17 @@ def command_line() -> ArgumentParser:
         metavar="CLEAN,ATTACKED,AFTER",
         help="length of the parts of each run (default 4,8,4)",
     )
+    add("--repeat", type=opt.count, default=1, metavar="N", help="rounds: so many runs of each behaviour (default 1)")
+    add(
+        "--controls",
+        type=opt.count_or_none,
+        metavar="N",
+        help="honest runs in each round, which show the noise (default 2 with all, else 0)",
+    )
     add("--resume", action="store_true", help="leave out what is in the --json file already, and add to it")
     add("--replicas", type=opt.count, default=4, metavar="N", help="size of the groups (default 4)")
     add("--clients", type=opt.count, default=16, metavar="N", help="closed-loop clients (default 16)")
-    add("--size", type=opt.count, default=200, metavar="BYTES", help="payload of a transaction (default 200)")
+    add("--size", type=opt.size, default=200, metavar="BYTES", help="payload of a transaction (default 200)")
     add("--connections", type=opt.count, default=4, metavar="N", help="that the clients share (default 4)")
     add("--processes", type=opt.count, default=1, metavar="N", help="that the clients share (default 1)")
     add("--warmup", type=opt.seconds, default=1.0, metavar="SECONDS", help="before the clean part (default 1)")
@@ -79,51 +92,48 @@ def measure(options: Namespace) -> Result:
     """All runs, one after the other; the JSON file is written after each."""
     faulty = (options.replicas - 1) // 3
     if not faulty:
-        raise OperatorError(f"--replicas {options.replicas}: nobody may lie in so small a group; take 4 or more")
+        raise opt.Misused(f"--replicas {options.replicas}: nobody may lie in so small a group; take 4 or more")
     place = None if options.place is None else Place(options.place)
-    wanted = attacks(options.behaviour, faulty=faulty, only=options.only, skip=options.skip, place=place)
+    try:
+        wanted = attacks(options.behaviour, faulty=faulty, only=options.only, skip=options.skip, place=place)
+    except OperatorError as error:
+        raise opt.Misused(str(error)) from None
     if options.resume and options.json in (None, "-"):
-        raise OperatorError("--resume goes on with the results in a file: name it with --json")
+        raise opt.Misused("--resume goes on with the results in a file: name it with --json")
     if options.keep is not None:
         options.keep.mkdir(parents=True, exist_ok=True)
+    controls = options.controls
+    if controls is None:
+        controls = CONTROLS if ALL in options.behaviour else 0
     setting = Setting.take(
         "adversary",
         seed=options.seed,
         replicas=options.replicas,
         directory=options.keep or Path(gettempdir()),
-        config=_config(options, faulty),
+        config=_config(options, faulty) | {"repeat": options.repeat, "controls": controls},
     )
     say(setting.line)
-    done, failed = _known(options, setting), []
-    for number, attack in enumerate(wanted, 1):
-        if attack.name in done:
-            say(f"[{number}/{len(wanted)}] {attack.name}: known")
+    series = Series(setting, known(Path(options.json), setting) if options.resume else None)
+    runs = list(order(wanted, repeat=options.repeat, controls=controls))
+    for count, (attack, number) in enumerate(runs, 1):
+        name = f"[{count}/{len(runs)}] {attack.name}{f', run {number}' if number > 1 else ''}"
+        if series.has(attack, number):
+            say(f"{name}: known")
             continue
-        say(f"[{number}/{len(wanted)}] {attack.name} …")
+        say(f"{name} …")
         try:
-            done[attack.name] = {**run(attack, _setup(options)), "command": _command(options, attack)}
+            found = run(attack, _setup(options), number)
         except BftLedgerError as error:
-            say(f"  not measured: {error}")
-            failed.append({"behaviour": attack.name, "error": str(error)})
+            series.fail(attack, error)
+            say(failure(series.failed[-1]))
             continue
-        say(f"  {_line(done[attack.name])}")
+        say(f"  {line(found)}")
+        series.add(attack, found | {"command": _command(options, attack, found["seed"])})
         if options.json not in (None, "-"):
-            write(setting.result(list(done.values()), not_measured=failed), options.json)
-    if not done:
-        raise OperatorError(f"{failed[0]['behaviour']}: {failed[0]['error']}")
-    return setting.result(list(done.values()), not_measured=failed)
-
-
-def _known(options: Namespace, setting: Setting) -> dict[str, dict[str, Any]]:
-    """The rows that are there already, which must be of the same configuration. Raises `OperatorError`."""
-    path = Path(options.json or "")
-    if not options.resume or not path.is_file():
-        return {}
-    before = read(path)
-    same = before["bench"] == "adversary" and before["config"] == {**setting.config}
-    if not same or before["seed"] != setting.seed:
-        raise OperatorError(f"{path}: was measured with other options: leave out --resume, or name another file")
-    return {row["behaviour"]: row for row in before["results"]}
+            write(series.result(), options.json)
+    if series.is_empty:
+        raise OperatorError(f"{series.failed[0]['behaviour']}: {series.failed[0]['error']}")
+    return series.result()
 
 
 def _setup(options: Namespace) -> Setup:
@@ -161,64 +171,26 @@ def _config(options: Namespace, faulty: int) -> dict[str, Any]:
     }
 
 
-def _command(options: Namespace, attack: Attack) -> str:
-    """What measures this one again."""
+def _command(options: Namespace, attack: Attack, seed: int) -> str | None:
+    """What measures this one again; nothing for a control."""
+    if attack.is_control:
+        return None
     words = ["python bench/adversary.py --behaviour", f"{attack.name}:{attack.count}"]
     usual = command_line()
     for name in ("replicas", "clients", "size", "connections", "processes", "warmup", "timeout", "seed", "place"):
-        if (value := getattr(options, name)) != usual.get_default(name):
+        value = seed if name == "seed" else getattr(options, name)
+        if value != usual.get_default(name):
             words.append(f"--{name} {value}")
     if options.seconds != usual.get_default("seconds"):
         words.append(f"--seconds {','.join(f'{part:g}' for part in options.seconds)}")
     return " ".join(words)
 
 
-def text(result: Result) -> str:
-    """A line per run."""
-    rates = f"{'clean':>7} {'attacked':>8} {'after':>7} {'kept':>5}"
-    head = f"{'behaviour':<22} {rates} {'gap':>8} {'views':>5}  {'convicted':<10} verdict"
-    lines = [_columns(row) for row in result["results"]]
-    wrong = [
-        f"  {row['behaviour']}: {name}: {found['text']}"
-        for row in result["results"]
-        for name, found in row["verdict"].items()
-        if not found["ok"]
-    ]
-    wrong += [f"  {one['behaviour']}: not measured: {one['error']}" for one in result["not_measured"]]
-    return "\n".join([head, *lines, *wrong])
-
-
-def _columns(row: Mapping[str, Any]) -> str:
-    rates = [row["phases"][name]["tx_per_s"] for name in ("clean", "attacked", "after")]
-    guilty = ", ".join(str(i) for i in sorted({one["replica"] for one in row["evidence"]}))
-    return (
-        f"{row['behaviour']:<22} {rates[0]:>7,.0f} {rates[1]:>8,.0f} {rates[2]:>7,.0f} {_share(row['ratio']):>5} "
-        f"{row['longest_gap_ms']:>5,.0f} ms {row['view_changes']:>5}  {guilty or '-':<10} "
-        f"{'safe' if row['ok'] else 'VIOLATED'}{f', below {AIM:.0%}' if is_slow(row) else ''}"
-        f"{'' if row['deviations'] else ', no occasion'}"
-    )
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    found = [f"kept {_share(row['ratio'])}", f"longest gap {row['longest_gap_ms']:,.0f} ms"]
-    if row["replaced_s"] is not None:
-        found.append(f"replaced after {row['replaced_s']:.2f} s, then {_share(row['ratio_replaced'])}")
-    if row["evidence"]:
-        found.append(f"convicted of {', '.join(sorted({one['rule'] for one in row['evidence']}))}")
-    found.append("safe" if row["ok"] else "VIOLATED")
-    found += [] if row["deviations"] else ["no occasion to deviate"]
-    return ", ".join(found)
-
-
-def _share(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.0%}"
-
-
 def draw(result: Result) -> Sequence["Picture"]:
     """What each attack leaves of the throughput, and all runs side by side."""
     import attack_pictures  # noqa: PLC0415
 
-    return attack_pictures.draw(result["results"], AIM)
+    return attack_pictures.draw(result["results"], AIM, result.get("controls", []))
 
 
 def show(_: Result) -> Shown:
@@ -241,7 +213,7 @@ SCRIPT = Script(
     show=show,
     draw=draw,
     compose=page,
-    is_good=lambda result: all(row["ok"] for row in result["results"]) and not result["not_measured"],
+    is_good=is_good,
 )
 
 if __name__ == "__main__":

@@ -3,19 +3,25 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.axes import Axes
 from pictures import BAD, INK, QUIET, SERIES, Picture, canvas, finish, label, span
+
+from bftledger.bench.attack_repeats import repeats
 
 COLUMNS = 6
 ROW = 0.17
 """Inches that a name needs."""
 
-
-def draw(rows: Sequence[Mapping[str, Any]], aim: float) -> list[Picture]:
-    """Both; of a single run only the second."""
-    return [*([_shares(rows, aim)] if len(rows) > 1 else []), _runs(rows)]
+THIN = 0.3
+"""Percent that a band is wide at least."""
 
 
-def _shares(rows: Sequence[Mapping[str, Any]], aim: float) -> Picture:
+def draw(rows: Sequence[Mapping[str, Any]], aim: float, controls: Sequence[Mapping[str, Any]] = ()) -> list[Picture]:
+    """Both; of a single behaviour only the second. `controls`: the row of the honest runs, or none."""
+    return [*([_shares(rows, aim, controls)] if len(rows) > 1 else []), _runs([*controls, *rows])]
+
+
+def _shares(rows: Sequence[Mapping[str, Any]], aim: float, controls: Sequence[Mapping[str, Any]]) -> Picture:
     ordered = sorted(rows, key=lambda row: (row["ratio"] or 0.0, row["behaviour"]))
     shares = [(row["ratio"] or 0.0) * 100 for row in ordered]
     colors = [
@@ -28,11 +34,15 @@ def _shares(rows: Sequence[Mapping[str, Any]], aim: float) -> Picture:
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.grid(visible=False, axis="y")
     axes.axvline(aim * 100, color=QUIET, linewidth=1.2, linestyle=(0, (5, 3)))
+    for control in controls:
+        least, greatest = (control["ratios"][name] * 100 for name in ("least", "greatest"))
+        axes.axvspan(least, max(greatest, least + THIN), color=QUIET, alpha=0.25, linewidth=0)
+    _ranges(axes, ordered)
     for place, (row, share) in enumerate(zip(ordered, shares, strict=True)):
         guilty = ", convicted" if row["evidence"] else ""
         axes.annotate(
             f"{share:.0f} %{guilty}",
-            (share, place),
+            (max(share, _most(row) * 100), place),
             xytext=(3, -2.5),
             textcoords="offset points",
             fontsize=6.5,
@@ -40,9 +50,22 @@ def _shares(rows: Sequence[Mapping[str, Any]], aim: float) -> Picture:
         )
     label(axes, title="Throughput kept under attack", x="percent of the same run's clean throughput")
     axes.margins(x=0.14)
+    noise = "; the grey band is what honest runs keep" if controls else ""
     return finish(
-        figure, f"What is left of the throughput while a behaviour attacks; the dashed line is the aim, {aim:.0%}."
+        figure,
+        f"What is left of the throughput while a behaviour attacks; the dashed line is the aim, {aim:.0%}{noise}.",
     )
+
+
+def _ranges(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    """From the least to the most, where a behaviour has several runs."""
+    for place, row in enumerate(rows):
+        if repeats(row) > 1 and row["ratios"] is not None:
+            axes.plot([row["ratios"]["least"] * 100, _most(row) * 100], [place, place], color=INK, linewidth=0.9)
+
+
+def _most(row: Mapping[str, Any]) -> float:
+    return float(row["ratios"]["greatest"]) if repeats(row) > 1 and row["ratios"] is not None else 0.0
 
 
 def _runs(rows: Sequence[Mapping[str, Any]]) -> Picture:

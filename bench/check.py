@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from page import Shown, Table
 from script import Script
 
-from bftledger.base.errors import OperatorError
 from bftledger.bench import machine
 from bftledger.bench import options as opt
 from bftledger.bench.baseline import Baseline
@@ -60,7 +59,7 @@ add("--only", type=lambda text: text.split(","), metavar="PATH,…", help="these
 add("--record", action="store_true", help="write the baseline instead of comparing with it")
 add("--rounds", type=opt.count, default=3, metavar="N", help="of --seconds each, when it is recorded (default 3)")
 add("--baseline", type=Path, default=BASELINE, metavar="FILE", help="(default bench/baseline.json)")
-opt.add_output(parser)
+opt.add_output(parser, wait_quiet_s=0.0)  # ratios need no quiet machine
 
 
 # ── measuring ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -69,16 +68,16 @@ opt.add_output(parser)
 def measure_all(options: Namespace) -> Result:
     """Records, or compares with what was recorded."""
     if options.record and options.only:
-        raise OperatorError("a baseline has all paths: leave out --only")
+        raise opt.Misused("a baseline has all paths: leave out --only")
     known = None if options.record else Baseline.read(options.baseline)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bftledger-check-", dir=_memory())))
+        found = _chosen(pieces(record(RECORDED), directory), options.only)
         setting = Setting.take(
             "check", seed=RECORDED.seed, replicas=RECORDED.replicas, directory=directory, config=_config(options)
         )
         say(setting.line)
         here = _where(setting)
-        found = _chosen(pieces(record(RECORDED), directory), options.only)
         if known is None:
             return _record(options, setting, found, directory, here)
         return _compare(options, setting, found, directory, known)
@@ -169,7 +168,7 @@ def _chosen(found: list[Piece], only: list[str] | None) -> list[Piece]:
     names = [piece.name for piece in found]
     for name in only or []:
         if name not in names:
-            raise OperatorError(f"there is no path {name!r}: use {', '.join(names)}")
+            raise opt.Misused(f"there is no path {name!r}: use {', '.join(names)}")
     return [piece for piece in found if only is None or piece.name in only]
 
 

@@ -36,7 +36,7 @@ add("--transactions", type=opt.count, default=1_000_000, metavar="N", help="in t
 add("--every", type=opt.count, default=50_000, metavar="N", help="transactions between two rows (default 50000)")
 add("--keys", type=opt.count, default=100_000, metavar="N", help="that are written to, at random (default 100000)")
 add("--clients", type=opt.count, default=256, metavar="N", help="closed-loop clients (default 256)")
-add("--size", type=opt.count, default=200, metavar="BYTES", help="payload of a transaction (default 200)")
+add("--size", type=opt.size, default=200, metavar="BYTES", help="payload of a transaction (default 200)")
 add("--warmup", type=opt.seconds, default=1.0, metavar="SECONDS", help="of each load that do not count (default 1)")
 add("--processes", type=opt.count, default=1, metavar="N", help="that the clients share (default 1)")
 add("--connections", type=opt.count, default=1, metavar="N", help="that the clients of a process share (default 1)")
@@ -52,7 +52,6 @@ opt.add_output(parser)
 
 def measure(options: Namespace) -> Result:
     """All rows, then a restart; the JSON file is written after each row."""
-    opt.check_payload(options.size)
     with made_home(options.home, replicas=options.replicas, keep=options.keep) as home:
         setting = Setting.take(
             "growth", seed=options.seed, replicas=options.replicas, directory=home.path, config=_config(options, home)

@@ -2,13 +2,16 @@
 
 In a closed loop a client waits for its receipt before it begins again, so a group that stalls is asked less. In an open
 loop transactions are due at fixed moments, whatever becomes of those before, and their latency counts from then on:
-what a user sees whose requests do not wait for others'. The knee is where the backlog begins to grow.
+what a user sees whose requests do not wait for others'. The knee is where the backlog begins to grow: between the
+highest rate that the group kept up with and the first that it did not.
 """
 
 import math
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from page import Shown, Table
@@ -17,6 +20,7 @@ from script import Script
 from bftledger.base.errors import OperatorError
 from bftledger.bench import options as opt
 from bftledger.bench.group import LocalGroup, made_home, running_group
+from bftledger.bench.knee import LIMIT, Knee, rising
 from bftledger.bench.load import run_load
 from bftledger.bench.measured import Load, Measured
 from bftledger.bench.payloads import transaction_bytes
@@ -29,8 +33,6 @@ PERCENTILES = (10, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.99, 100)
 SHOWN = (10, 50, 90, 99, 99.9, 100)
 STEPS_PER_DOUBLING = 2
 BAR = 48
-SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.15)
-"""Of what the most closed-loop clients got, the rates that are tried if none are said."""
 
 EXAMPLES = """\
   python bench/latency.py
@@ -46,11 +48,11 @@ parser.add_argument(
     "--rates",
     type=lambda text: [] if text == "none" else opt.rates(text),
     metavar="R,…",
-    help="open loop: so many transactions are due per second; none for none (default: 10%% to 115%% of what the "
-    "last of --clients got)",
+    help="open loop: so many transactions are due per second; none for none (default: from 10%% of what the last "
+    f"of --clients got, until the group does not keep up, or to {LIMIT:g} times that)",
 )
 parser.add_argument("--keys", type=opt.count, default=64, metavar="N", help="clients of the open loop (default 64)")
-parser.add_argument("--size", type=opt.count, default=200, metavar="BYTES", help="payload (default 200)")
+parser.add_argument("--size", type=opt.size, default=200, metavar="BYTES", help="payload (default 200)")
 opt.add_load(parser)
 opt.add_group(parser)
 opt.add_output(parser)
@@ -61,7 +63,6 @@ opt.add_output(parser)
 
 def measure(options: Namespace) -> Result:
     """The closed loops, then the open ones by growing rate; those beyond the knee are left out."""
-    opt.check_payload(options.size)
     with made_home(options.home, replicas=options.replicas, keep=options.keep) as home:
         config = {
             **group_config(home),
@@ -83,13 +84,11 @@ def measure(options: Namespace) -> Result:
                 if not row["kept_up"]:
                     say(f"bench: {rate:g}/s is more than the group keeps up with: higher rates are left out")
                     break
-    return setting.result(rows)
+    return setting.result(rows, knee=asdict(Knee.of(rows)))
 
 
-def _rates(options: Namespace, closed: Sequence[dict[str, Any]]) -> list[float]:
-    if options.rates is not None:
-        return sorted(options.rates)
-    return [float(max(1, round(closed[-1]["tx_per_s"] * share))) for share in SHARES]
+def _rates(options: Namespace, closed: Sequence[dict[str, Any]]) -> Iterable[float]:
+    return rising(closed[-1]["tx_per_s"]) if options.rates is None else sorted(options.rates)
 
 
 def _measure(group: LocalGroup, load: Load) -> dict[str, Any]:
@@ -123,14 +122,18 @@ def histogram(measured: Measured) -> dict[float, int]:
 
 
 def text(result: Result) -> str:
-    """A line of percentiles per load, then a histogram of each."""
+    """A line of percentiles per load, the knee, then a histogram of each."""
     rows = result["results"]
     lines = [f"{'load':>16} {'tx/s':>7}" + "".join(f" {f'p{percent:g}':>7}" for percent in SHOWN) + "  ms"]
     for row in rows:
         times = "".join(f" {row['percentiles_ms'][f'{percent:g}']:>7.1f}" for percent in SHOWN)
-        lines.append(f"{_name(row):>16} {row['tx_per_s']:>7.0f}{times}" + ("" if row["kept_up"] else "  not kept up"))
+        lines.append(
+            f"{load_name(row):>16} {row['tx_per_s']:>7.0f}{times}" + ("" if row["kept_up"] else "  not kept up")
+        )
+    if said := _knee(rows):
+        lines.append(f"\n{said}")
     for row in rows:
-        lines.append(f"\n{_name(row)}: {row['samples']} transactions")
+        lines.append(f"\n{load_name(row)}: {row['samples']} transactions")
         counts = row["histogram_below_ms"]
         for bound, count in counts.items():
             bar = "█" * round(count / max(counts.values()) * BAR)
@@ -141,25 +144,24 @@ def text(result: Result) -> str:
 def show(result: Result) -> Shown:
     """The page without its pictures."""
     closed, opened = _split(result["results"])
-    kept = [row for row in opened if row["kept_up"]]
+    kept = list(takewhile(lambda row: row["kept_up"], opened))
     first = closed[0]
     story = (
-        f"{_name(first).capitalize()} alone on the group: half of the transactions have their verified receipt after "
-        f"{first['p50_ms']:.1f} ms, 99 of 100 after {first['p99_ms']:.1f} ms. "
+        f"{load_name(first).capitalize()} alone on the group: half of the transactions have their verified receipt "
+        f"after {first['p50_ms']:.1f} ms, 99 of 100 after {first['p99_ms']:.1f} ms. "
     )
     if kept:
         best = kept[-1]
         story += (
             f"With {best['rate']:,.0f} transactions due per second, whatever becomes of those before, it is "
-            f"{best['p50_ms']:.1f} and {best['p99_ms']:.1f} ms"
-            + (", and the next rate tried is more than the group keeps up with." if len(kept) < len(opened) else ".")
+            f"{best['p50_ms']:.1f} and {best['p99_ms']:.1f} ms. "
         )
-    elif opened:
-        story += "The group kept up with none of the fixed rates that were tried."
+    if opened:
+        story += f"{_knee(result['results'])}."
     columns = ["load", "tx/s", *(f"p{percent:g} ms" for percent in PERCENTILES), "kept up", "generator late ms (p99)"]
     cells = [
         [
-            _name(row),
+            load_name(row),
             row["tx_per_s"],
             *(row["percentiles_ms"][f"{percent:g}"] for percent in PERCENTILES),
             row["kept_up"],
@@ -167,69 +169,29 @@ def show(result: Result) -> Shown:
         ]
         for row in result["results"]
     ]
-    title = f"From signature to verified receipt: {first['p50_ms']:.1f} ms with {_name(first)}"
+    title = f"From signature to verified receipt: {first['p50_ms']:.1f} ms with {load_name(first)}"
     return Shown(title, story, [Table(columns, cells)])
 
 
 def draw(result: Result) -> list["Picture"]:
     """The distributions, the latency by rate up to the knee, and the loads over time."""
-    import pictures as p  # noqa: PLC0415
+    import latency_pictures  # noqa: PLC0415
 
-    closed, opened = _split(result["results"])
-    parts = [(title, some) for title, some in (("Closed loop", closed), ("Open loop", opened)) if some]
-    figure, grid = p.canvas(1, len(parts), height=3.6)
-    for axes, (title, some) in zip(grid, parts, strict=True):
-        for row in some:
-            at = [(float(percent), ms) for percent, ms in row["percentiles_ms"].items()]
-            # So far out that at least one transaction took longer: beyond there is nothing to see.
-            at = [(percent, ms) for percent, ms in at if row["samples"] * (1 - percent / 100) >= 1]
-            axes.plot([1 / (1 - percent / 100) for percent, _ in at], [ms for _, ms in at], label=_name(row))
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xticks([1 / (1 - x) for x in (0.5, 0.9, 0.99, 0.999)], ["50%", "90%", "99%", "99.9%"])
-        axes.set_xticks([], minor=True)
-        p.plain_numbers(axes)
-        p.label(axes, title=title, x="so many transactions have their receipt", y="ms" if axes is grid[0] else "")
-        p.legend(axes)
-    drawn = [p.finish(figure, "How long the quickest 50, 90, 99 and 99.9 of 100 transactions take, at each load.")]
-    if len(opened) > 1:
-        figure, (axes,) = p.canvas()
-        rates = [row["rate"] for row in opened]
-        for percent in (50, 99, 99.9):
-            times = [row["percentiles_ms"][f"{percent:g}"] for row in opened]
-            axes.plot(rates, times, marker="o", label=f"p{percent:g}")
-        if not opened[-1]["kept_up"]:
-            p.span(axes, rates[-2], rates[-1])
-            p.mark(axes, rates[-2], "the knee: beyond, the backlog grows")
-        axes.set_yscale("log")
-        p.plain_numbers(axes)
-        p.plain_numbers(axes, "x")
-        p.label(axes, title="Open loop", x="transactions due per second", y="ms")
-        p.legend(axes)
-        drawn.append(p.finish(figure, "Latency from the moment a transaction is due, by how many are due."))
-    if opened:
-        figure, (axes,) = p.canvas()
-        for row in (opened[0], *opened[1:][-2:]):
-            line = [(bucket["at_s"], bucket["p99_ms"]) for bucket in row["timeline"] if bucket["p99_ms"] is not None]
-            axes.plot([at for at, _ in line], [ms for _, ms in line], label=_name(row))
-        axes.set_yscale("log")
-        p.plain_numbers(axes)
-        p.label(axes, title="Open loop over time", x="seconds", y="p99, ms")
-        p.legend(axes)
-        drawn.append(
-            p.finish(
-                figure,
-                "The slowest of 100 in each stretch of time, at the lowest and highest rates: a growing backlog rises.",
-            )
-        )
-    return drawn
+    return latency_pictures.draw(*_split(result["results"]), load_name)
+
+
+def _knee(rows: Sequence[dict[str, Any]]) -> str:
+    """Where it is, as far as it was found, relative to the last closed loop; empty if no rate was tried."""
+    last = _split(rows)[0][-1]
+    return Knee.of(rows).text(last["tx_per_s"], load_name(last))
 
 
 def _split(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     return [row for row in rows if row["rate"] is None], [row for row in rows if row["rate"] is not None]
 
 
-def _name(row: dict[str, Any]) -> str:
+def load_name(row: dict[str, Any]) -> str:
+    """What a row is called."""
     if row["rate"] is not None:
         return f"{row['rate']:,.0f}/s due"
     return "one client" if row["clients"] == 1 else f"{row['clients']} clients"

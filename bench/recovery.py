@@ -1,4 +1,4 @@
-"""How a group recovers: the gap after its primary was killed, and how long a replica takes to catch up."""
+"""How a group recovers: the outage after its primary was killed, and how long a replica takes to catch up."""
 
 import sys
 import tempfile
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from recovery_tables import catch_up_line, kill_line, show, split, text
 from script import Script
 
-from bftledger.base.errors import OperatorError
 from bftledger.bench import options as opt
 from bftledger.bench.catch_up import Lag, catch_up
 from bftledger.bench.group import LocalGroup, made_home, running_group
@@ -53,7 +52,7 @@ add(
     help="let it catch up with each lag once more, while the load goes on (the default)",
 )
 add("--clients", type=opt.count, default=16, metavar="N", help="closed-loop clients (default 16)")
-add("--size", type=opt.count, default=200, metavar="BYTES", help="payload of a transaction (default 200)")
+add("--size", type=opt.size, default=200, metavar="BYTES", help="payload of a transaction (default 200)")
 add("--warmup", type=opt.seconds, default=1.0, metavar="SECONDS", help="of load that does not count (default 1)")
 add("--processes", type=opt.count, default=1, metavar="N", help="that the clients share (default 1)")
 add("--connections", type=opt.count, default=1, metavar="N", help="that the clients of a process share (default 1)")
@@ -65,11 +64,10 @@ opt.add_output(parser)
 
 def measure(options: Namespace) -> Result:
     """The kills, then the lags, all in one group; at the end the verdict on its ledgers."""
-    opt.check_payload(options.size)
     if not options.kills and not options.lags:
-        raise OperatorError("--kills 0 --lags none: leaves nothing to measure")
+        raise opt.Misused("--kills 0 --lags none: leaves nothing to measure")
     if options.bucket > min(options.before, options.after):
-        raise OperatorError(f"--bucket {options.bucket:g}: is longer than --before or --after")
+        raise opt.Misused(f"--bucket {options.bucket:g}: is longer than --before or --after")
     with (
         made_home(options.home, replicas=options.replicas, keep=options.keep) as home,
         tempfile.TemporaryDirectory(prefix="bftledger-receipts-") as receipts,
@@ -137,6 +135,7 @@ def _config(options: Namespace, home: Home) -> dict[str, Any]:
         "before_s": options.before,
         "after_s": options.after,
         "bucket_s": options.bucket,
+        "outage_is": "from the kill until the first receipt of a transaction that began after it",
         "back_is": f"a bucket after the gap with {BACK:.0%} of the throughput before the kill",
         "level_is": "at the height of the others, asked up to 100 times a second; counted from its process's start",
         "lags": options.lags,

@@ -35,11 +35,14 @@ def _timeline(killed: Sequence[Row]) -> Picture:
         BACK * before, color=QUIET, linewidth=1.2, linestyle=(0, (5, 3)), label=f"{BACK:.0%} of what it was before"
     )
     mark(axes, 0.0, "the primary is killed")
+    outages = [row["outage_ms"] / 1_000 for row in killed if row.get("outage_ms") is not None]
+    if outages:
+        axes.axvspan(0.0, median(outages), color=BAD, alpha=0.1, linewidth=0, label="median outage")
     axes.set_xlim(middles[0], middles[-1])
     axes.set_ylim(bottom=0, top=1.18 * max(max(rates) for _, rates in lines))
     label(axes, x="seconds from the kill", y="transactions/s")
     plain_numbers(axes)
-    _legend_above(axes, columns=3)
+    _legend_above(axes, columns=4)
     return finish(figure, "Committed transactions per second around the death of the primary, by buckets of time.")
 
 
@@ -51,6 +54,7 @@ def _rates(row: Row) -> tuple[list[float], list[float]]:
 
 def _gaps(killed: Sequence[Row]) -> Picture:
     kinds = {
+        "outage_ms": "what began after the kill has its first receipt",
         "gap_ms": "longest time without a receipt: its length",
         "ledger_gap_ms": "longest time without a new block: its length",
         "suspected_ms": "a replica leaves the view of the dead primary",
@@ -58,9 +62,10 @@ def _gaps(killed: Sequence[Row]) -> Picture:
         "gap_end_ms": "that time without a receipt ends",
         "recovery_ms": f"{BACK:.0%} of the throughput is back",
     }
-    figure, (axes,) = canvas(height=3.3)
+    figure, (axes,) = canvas(height=3.8)
+    kinds = {name: what for name, what in kinds.items() if name in killed[0]}
     for place, name in enumerate(kinds):
-        values = [row[name] for row in killed if row[name] is not None]
+        values = [row[name] for row in killed if row.get(name) is not None]
         for value, shift in zip(values, cycle(_SHIFTS), strict=False):
             axes.plot(value, place + shift, "o", color=SERIES[0], alpha=0.6, markersize=5, markeredgewidth=0)
         if values:

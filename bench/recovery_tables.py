@@ -15,6 +15,7 @@ Row = Mapping[str, Any]
 _KILLS = {
     "killed": "replica",
     "view_before": "of view",
+    "outage_ms": "outage ms",
     "gap_ms": "gap ms",
     "ledger_gap_ms": "blocks' gap",
     "suspected_ms": "suspected",
@@ -34,6 +35,8 @@ _CATCH_UPS = {
     "blocks_per_s": "blocks/s",
     "tx_per_s": "tx/s",
     "load_tx_per_s": "load's tx/s",
+    "p50_ms": "p50 ms",
+    "p99_ms": "p99 ms",
 }
 
 
@@ -48,6 +51,7 @@ def text(result: Result) -> str:
     killed, caught = split(result)
     lines: list[str] = []
     if killed:
+        lines.append(f"{_headline(result)}: {_from_to(result)}")
         lines += _lines("killed", _KILLS, killed)
         lines += [
             f"  {name}: min {_text(found['min'])}, median {_text(found['median'])}, max {_text(found['max'])}"
@@ -69,8 +73,9 @@ def text(result: Result) -> str:
 def kill_line(row: Row) -> str:
     """A kill, as progress."""
     back = "not back" if row["recovery_ms"] is None else f"back after {row['recovery_ms']:,.0f} ms"
+    outage = "nothing new is committed" if row["outage_ms"] is None else f"outage {row['outage_ms']:,.0f} ms"
     return (
-        f"replica {row['killed']} killed in view {row['view_before']}: gap {row['gap_ms']:,.0f} ms, {back}, "
+        f"replica {row['killed']} killed in view {row['view_before']}: {outage}, gap {row['gap_ms']:,.0f} ms, {back}, "
         f"restarted and level in {row['level_s']:.2f} s; {row['ledgers']['text']}"
     )
 
@@ -86,19 +91,24 @@ def catch_up_line(row: Row) -> str:
 def show(result: Result) -> Shown:
     """The page without its pictures."""
     killed, caught = split(result)
-    gap, fit = result["summary"]["gap_ms"], result["fits"]["idle"]
+    fit = result["fits"]["idle"]
     story, tables = [], []
     title = "How long a replica takes to catch up"
     if killed:
-        title = f"Nothing is committed for {gap['median']:,.0f} ms after the primary was killed"
+        title = f"{_headline(result)}: {_from_to(result)}"
         story.append(
-            f"In {len(killed)} kills of the primary under load the longest time without a receipt was "
-            f"{gap['median']:,.0f} ms in the median and {gap['max']:,.0f} ms at most; {_back(result, len(killed))}."
+            f"In {len(killed)} kills of the primary under load it took {_from_to(result)} until "
+            f"{_ENDS[_measure(result)]}; {_back(result, len(killed))}. Receipts that come before are of what had been "
+            "committed, and had died with the primary."
         )
         tables.append(_table(killed, "Each kill. Of views and ledger_gap_ms the replicas were asked: ± 50 ms."))
     if caught:
         tables.append(
-            _table(caught, "Each lag; tx_per_s is what the replica caught up, load_tx_per_s the clients' own.")
+            _table(
+                caught,
+                "Each lag; tx_per_s is what the replica caught up; load_tx_per_s, p50_ms and p99_ms are of the clients "
+                "while it did.",
+            )
         )
     if fit is not None:
         story.append(
@@ -108,6 +118,32 @@ def show(result: Result) -> Shown:
     verdict = [[name, found["ok"], found["text"]] for name, found in result["verdict"].items()]
     tables.append(Table(["oracle", "ok", "finding"], verdict, "The verdict on all ledgers, at the end."))
     return Shown(title, " ".join(story), tables)
+
+
+_ENDS = {
+    "outage_ms": "what was submitted after the kill had its first receipt",
+    "ledger_gap_ms": "there was a new block",
+}
+
+
+def _measure(result: Result) -> str:
+    """By what the outage is told: in a result of before there was `outage_ms`, by the time without a new block."""
+    return next(name for name in _ENDS if name in result["summary"])
+
+
+def _headline(result: Result) -> str:
+    if _measure(result) == "outage_ms":
+        return "From the kill of a primary to the first receipt of what is submitted after it"
+    return "Longest time without a new block after the kill of a primary"
+
+
+def _from_to(result: Result) -> str:
+    found = result["summary"][_measure(result)]
+    if not found["many"]:
+        return "longer than the load went on"
+    said = f"{found['median']:,.0f} ms in the median, {found['min']:,.0f} to {found['max']:,.0f} ms"
+    kills = len(split(result)[0])
+    return said if found["many"] == kills else f"{said}, and in {kills - found['many']} of {kills} kills longer"
 
 
 def _back(result: Result, kills: int) -> str:
@@ -126,7 +162,7 @@ def _table(rows: Sequence[Row], caption: str) -> Table:
 
 def _lines(what: str, columns: Mapping[str, str], rows: Sequence[Row]) -> list[str]:
     head = f"{what:<9} " + " ".join(f"{shown:>11}" for shown in columns.values())
-    return [head, *(" " * 10 + " ".join(f"{_text(row[name]):>11}" for name in columns) for row in rows)]
+    return [head, *(" " * 10 + " ".join(f"{_text(row.get(name)):>11}" for name in columns) for row in rows)]
 
 
 def _text(value: object) -> str:

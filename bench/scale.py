@@ -7,19 +7,20 @@ of processes as far as this machine goes.
 import math
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from pathlib import Path
 from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
-import scale_tables
-from page import Shown
+from scale_config import scale_config
+from scale_tables import shown, text
 from script import Script
 
 from bftledger.base.errors import OperatorError
+from bftledger.base.ids import Millis
 from bftledger.bench import options as opt
 from bftledger.bench.machine import cores
 from bftledger.bench.measured import Load
@@ -27,9 +28,10 @@ from bftledger.bench.results import Result, Setting, say, write
 from bftledger.bench.scale_blocks import measure_blocks
 from bftledger.bench.scale_costs import Costs
 from bftledger.bench.scale_group import Model, Stalled
-from bftledger.bench.scale_laws import all_laws, surprises
-from bftledger.bench.scale_loads import full_blocks, predict, usual
+from bftledger.bench.scale_laws import all_laws, ceiling_tx_per_s, surprises
+from bftledger.bench.scale_loads import ClosedLoop, full_blocks, predict, usual
 from bftledger.bench.scale_processes import measure_processes
+from bftledger.bench.scale_timeouts import USUAL, fault, measured_within, stretched
 from bftledger.bench.scale_views import measure_view_change
 from bftledger.pbft.settings import Settings
 
@@ -42,20 +44,11 @@ EXAMPLES = """\
   python bench/scale.py --replicas 4,16 --batch 1 --delay-ms 20 --mbit 100      far apart, on thin lines
   python bench/scale.py --stores /dev/shm      sooner over: the wait for the disk is measured, but not waited
   python bench/scale.py --parts processes --processes 4,7,10 --seconds 10
+  python bench/scale.py --parts loads --replicas 31 --batch 1 --request-timeout-ms 4000
   python bench/scale.py --json scale.json --html scale.html
   python bench/scale.py --from scale.json --png scale.png"""
 
 PARTS = ("blocks", "views", "loads", "processes")
-
-MEASURED = (
-    "every frame, by kind; processor time of each round of each replica (real engine, Ed25519, SQLite with "
-    "synchronous=FULL) and of the clients' program; receipts, each verified; in processes everything"
-)
-MODELLED = (
-    "when frames arrive (delay, bandwidth); the transport's processor time (so much per frame and KiB, measured "
-    "beforehand, at either end); the wait for the disk (the same for each durable commit, measured beforehand); who "
-    "has a core when (rounds are not interrupted; with a core each the clients' work takes no time and loses no frame)"
-)
 
 
 def command_line() -> ArgumentParser:
@@ -69,7 +62,7 @@ def command_line() -> ArgumentParser:
     add("--processes", type=opt.counts, default="4,7,10,16", metavar="N,…", help="real groups (default 4,7,10,16)")
     add("--parts", type=_parts, default=list(PARTS), metavar="PART,…", help=f"of {', '.join(PARTS)} (default all)")
     add("--clients", type=opt.count, default=64, metavar="N", help="of the closed loops (default 64)")
-    add("--size", type=opt.count, default=200, metavar="BYTES", help="payload of a transaction (default 200)")
+    add("--size", type=opt.size, default=200, metavar="BYTES", help="payload of a transaction (default 200)")
     add("--delay-ms", type=_not_negative, default=0.5, metavar="MS", help="one way, with a core each (default 0.5)")
     add("--mbit", type=_not_negative, default=0.0, metavar="N", help="that a replica can send (default 0: no limit)")
     add("--disk-ms", type=_not_negative, metavar="MS", help="wait for a durable commit (default: as measured)")
@@ -79,6 +72,13 @@ def command_line() -> ArgumentParser:
     add("--seconds", type=opt.seconds, default=4.0, help="measured window of processes (default 4)")
     add("--warmup", type=opt.seconds, default=1.5, help="seconds before it that do not count (default 1.5)")
     add("--timeout", type=opt.seconds, default=30.0, help="until a client of processes gives up (default 30)")
+    add(
+        "--request-timeout-ms",
+        type=_request_timeout,
+        metavar="MS",
+        help=f"T of loads and processes, STATUS in proportion (default {USUAL.request_timeout_ms}; a load in which a "
+        f"primary is changed then, though nothing is wrong, is measured once more with {USUAL.request_timeout_ms}·n/4)",
+    )
     add("--seed", type=int, default=1, help="of keys and payloads (default 1)")
     opt.add_output(parser)
     return parser
@@ -91,9 +91,8 @@ def measure(options: Namespace) -> Result:
     """All parts, each of them for all sizes; the JSON file is written after each part."""
     if options.stores is not None and not options.stores.is_dir():
         raise OperatorError(f"{options.stores}: is no directory")
-    opt.check_payload(options.size)
     directory = Path(gettempdir())
-    config = _config(options)
+    config = scale_config(options)
     setting = Setting.take(
         "scale", seed=options.seed, replicas=min(options.replicas), directory=directory, config=config
     )
@@ -114,9 +113,10 @@ def measure(options: Namespace) -> Result:
 
 def _result(setting: Setting, costs: Costs, found: "_Found") -> Result:
     """Of what was measured so far."""
-    ceiling = setting.calibration.ceiling_tx_per_s
+    verifications, shared = setting.calibration.ed25519_verifications_per_s, setting.config["cores_shared"]
+    ceiling = partial(ceiling_tx_per_s, verifications_per_s=verifications, shared=shared, machine=cores())
     return setting.result(
-        [row | {"ceiling_tx_per_s": round(ceiling(row["replicas"]), 1)} for row in found.loads],
+        [row | {"ceiling_tx_per_s": round(ceiling(row), 1)} for row in found.loads],
         blocks=found.blocks,
         view_changes=found.views,
         laws=all_laws(found.blocks, found.views),
@@ -144,35 +144,22 @@ class _Found:
             say(f"  not measured: {error}")
             self.failed.append({"what": what, "error": str(error)})
 
-
-def _config(options: Namespace) -> dict[str, Any]:
-    return {
-        "replicas": options.replicas,
-        "batches": options.batch,
-        "blocks": options.blocks,
-        "in_flight": options.in_flight,
-        "processes": options.processes,
-        "parts": options.parts,
-        "clients": options.clients,
-        "size": options.size,
-        "delay_ms": options.delay_ms,
-        "mbit": options.mbit or "no limit",
-        "cores_shared": options.cores,
-        "stores": "of virtual time: " + ("in a temporary directory" if options.stores is None else str(options.stores)),
-        "delay_shared": "none: all are on one machine, and the clients with them",
-        "seconds": options.seconds,
-        "warmup_s": options.warmup,
-        "timeout_s": options.timeout,
-        "measured": MEASURED,
-        "modelled": MODELLED,
-        "protocol": asdict(Settings()),
-    }
+    def add_loads(self, what: str, rows: Iterator[dict[str, Any]]) -> None:
+        """The same for a load, which may take more than one."""
+        say(f"{what} …")
+        for row in rows:
+            self.loads.append(row)
+            if row["error"] is not None:
+                say(f"  {row['error']}")
 
 
-def _model(options: Namespace, costs: Costs, replicas: int, shared: int | None = None) -> Model:
+def _model(
+    options: Namespace, costs: Costs, replicas: int, shared: int | None = None, settings: Settings = USUAL
+) -> Model:
     return Model(
         replicas=replicas,
         costs=costs,
+        settings=settings,
         size=options.size,
         seed=options.seed,
         cores=shared,
@@ -199,12 +186,19 @@ def _views(options: Namespace, costs: Costs, found: _Found) -> None:
 
 
 def _loads(options: Namespace, costs: Costs, found: _Found) -> None:
-    loops = [full_blocks(batch, Settings().pipeline, options.blocks, options.budget) for batch in options.batch]
+    loops = [full_blocks(batch, USUAL.pipeline, options.blocks, options.budget) for batch in options.batch]
     loops.append(usual(options.clients, options.blocks, options.budget))
     for replicas, loop, shared in product(options.replicas, loops, (None, options.cores)):
-        where = "with a core each" if shared is None else f"sharing {shared} cores"
-        what = f"{replicas} replicas {where}, closed loop of {loop.clients} clients, {loop.name}"
-        found.add(found.loads, what, partial(predict, _model(options, costs, replicas, shared), loop))
+        where, by = ("with", "a core each") if shared is None else ("sharing", _cores(shared))
+        measure = partial(_predicted, options, costs, replicas, shared, loop)
+        what = f"{replicas} replicas {where} {by}, closed loop of {loop.clients} clients, {loop.name}"
+        found.add_loads(what, measured_within(options.request_timeout_ms, replicas, by, measure))
+
+
+def _predicted(
+    options: Namespace, costs: Costs, replicas: int, shared: int | None, loop: ClosedLoop, settings: Settings
+) -> dict[str, Any]:
+    return predict(_model(options, costs, replicas, shared, settings), loop)
 
 
 def _processes(options: Namespace, _: Costs, found: _Found) -> None:
@@ -218,22 +212,15 @@ def _processes(options: Namespace, _: Costs, found: _Found) -> None:
     )
     for replicas in options.processes:
         what = f"{replicas} processes, {load}: {load.seconds:g} s"
-        found.add(found.loads, what, partial(measure_processes, replicas, load, Settings()))
-        if (error := found.loads[-1]["error"]) is not None:
-            say(f"  not measured: {error}")
+        measure = partial(measure_processes, replicas, load)
+        found.add_loads(what, measured_within(options.request_timeout_ms, replicas, _cores(cores()), measure))
 
 
-# ── showing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _cores(number: int) -> str:
+    return f"{number} core{'s' * (number != 1)}"
 
 
-def text(result: Result) -> str:
-    """A table for each part, the laws, and what nobody would expect."""
-    return scale_tables.text(result)
-
-
-def show(result: Result) -> Shown:
-    """The page without its pictures."""
-    return scale_tables.shown(result)
+# ── showing ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def draw(result: Result) -> Sequence["Picture"]:
@@ -257,6 +244,13 @@ def _parts(said: str) -> list[str]:
     return found
 
 
+def _request_timeout(said: str) -> Millis:
+    timeout_ms = Millis(opt.count(said))
+    if (found := fault(stretched(timeout_ms))) is not None:
+        raise ArgumentTypeError(f"{said!r} makes {found}")
+    return timeout_ms
+
+
 def _not_negative(said: str) -> float:
     try:
         value = float(said)
@@ -268,4 +262,4 @@ def _not_negative(said: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(Script(command_line(), measure, text, show, draw).main())
+    sys.exit(Script(command_line(), measure, text, shown, draw).main())

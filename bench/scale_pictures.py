@@ -95,7 +95,7 @@ def _throughput(result: Mapping[str, Any]) -> Picture:
     figure, (left, right) = canvas(1, 2, height=4.6, width=9.0)
     loads = list(dict.fromkeys(row["load"] for row in result["results"]))
     for row in result["results"]:
-        if row["error"]:
+        if row["tx_per_s"] is None and not _was_measured_again(row, result["results"]):
             left.annotate(
                 "none",
                 (row["replicas"], 0.02),
@@ -114,12 +114,34 @@ def _throughput(result: Mapping[str, Any]) -> Picture:
             if rows:
                 _points(left, rows, lambda row: row["tx_per_s"], color, f"{how}, {load}", marker=marker, line=line)
                 _points(right, rows, lambda row: row["p50_ms"], color, f"{how}, {load}", marker=marker, line=line)
+                _longer_timeouts(left, rows, result["config"]["protocol"]["request_timeout_ms"])
     label(left, title="Throughput", x="replicas", y="transactions/s")
     label(right, title="Latency, median", x="replicas", y="ms")
     _finish_axes([left, right], result["results"], legends=False)
     handles, names = left.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=2)
-    return finish(figure, "Committed transactions per second and median latency by size, measured and predicted.")
+    return finish(
+        figure,
+        "Committed transactions per second and median latency by size, measured and predicted; T: the request "
+        "time-out, where the usual one was too short.",
+    )
+
+
+def _was_measured_again(row: Row, rows: Sequence[Row]) -> bool:
+    """Whether the same load has figures with another request time-out."""
+    same = ("replicas", "how", "load")
+    return any(other["tx_per_s"] for other in rows if all(other[name] == row[name] for name in same))
+
+
+def _longer_timeouts(axes: Axes, rows: Sequence[Row], usual_ms: int) -> None:
+    """At points that were measured with another T than usual it stands there."""
+    for row in rows:
+        timeout_ms = row.get("request_timeout_ms", usual_ms)
+        if timeout_ms != usual_ms:
+            axes.annotate(
+                f"T {timeout_ms / 1_000:.3g} s", (row["replicas"], row["tx_per_s"]), xytext=(0, 5),
+                textcoords="offset points", ha="center", va="bottom", color=QUIET, fontsize=7,
+            )  # fmt: skip
 
 
 def _views(result: Mapping[str, Any]) -> Picture:

@@ -5,6 +5,9 @@ from typing import Any
 
 from page import Shown, Table
 
+from bftledger.bench.scale_laws import ceiling_tx_per_s, surprises
+from bftledger.bench.scale_timeouts import is_carried
+
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], Any]]
 
@@ -22,10 +25,11 @@ def _rounded(value: float | None, digits: int = 0) -> float | int | None:
     return None if value is None else round(value, digits) if digits else round(value)
 
 
-def _remark(row: Row) -> str:
-    said = [f"view {row['view']}"] * bool(row.get("view"))
-    said += [f"{count} {how}" for how, count in row.get("failed", {}).items()]
-    return ", ".join([*said, *([row["error"]] if row["error"] else [])])
+def _not_committed(row: Row) -> str:
+    """How many transactions ended how, other than with a receipt."""
+    if row.get("failed") is None:
+        return "–"
+    return ", ".join(f"{count} {how}" for how, count in row["failed"].items()) or "none"
 
 
 def _subject(row: Row) -> str:
@@ -45,6 +49,7 @@ BLOCKS: tuple[Column, ...] = (
     ("messages", lambda row: round(row["messages_per_block"])),
     ("expected", lambda row: row["expected_messages_per_block"]),
     ("excess", lambda row: f"{row['excess_messages']:+.1%}"),
+    ("again", lambda row: _rounded(row.get("again_per_block"))),
     ("bytes", lambda row: round(row["bytes_per_block"])),
     ("excess", lambda row: f"{row['excess_bytes']:+.1%}"),
     ("STATUS", lambda row: round(row["status_per_block"], 1)),
@@ -62,16 +67,22 @@ LOADS: tuple[Column, ...] = (
     ("n", lambda row: row["replicas"]),
     ("load", lambda row: row["load"]),
     ("how", lambda row: row["how"]),
-    ("tx/s", lambda row: _rounded(row["tx_per_s"])),
+    ("T ms", lambda row: row["request_timeout_ms"]),
+    ("tx/s", lambda row: _rounded(row["tx_per_s"], 1)),
+    ("of ceiling", lambda row: "–" if row["tx_per_s"] is None else f"{row['tx_per_s'] / row['ceiling_tx_per_s']:.1%}"),
     ("p50 ms", lambda row: _rounded(row["p50_ms"], 1)),
     ("p99 ms", lambda row: _rounded(row["p99_ms"], 1)),
+    ("view", lambda row: row.get("view")),
+    ("not committed", _not_committed),
     ("tx/block", lambda row: _rounded(row.get("tx_per_block"), 1)),
+    ("ms/block", lambda row: _rounded(row.get("ms_per_block"), 1)),
     ("messages/block", lambda row: _rounded(row.get("messages_per_block"))),
     ("excess", lambda row: "–" if row.get("excess_messages") is None else f"{row['excess_messages']:+.0%}"),
+    ("again", lambda row: _rounded(row.get("again_per_block"))),
     ("CPU µs/tx: primary", lambda row: _rounded(row.get("primary_cpu_us_per_tx"))),
     ("backup", lambda row: _rounded(row.get("backup_cpu_us_per_tx"))),
     ("clients", lambda row: _rounded(row.get("clients_cpu_us_per_tx"))),
-    ("", _remark),
+    ("", lambda row: row["error"] or ""),
 )
 
 VIEWS: tuple[Column, ...] = (
@@ -79,9 +90,11 @@ VIEWS: tuple[Column, ...] = (
     ("in flight", lambda row: row["in_flight"]),
     ("VIEW-CHANGEs", lambda row: row["view_changes"]),
     ("expected", lambda row: row["expected_view_changes"]),
+    ("again", lambda row: row.get("view_changes_again")),
     ("bytes of one", lambda row: row["view_change_longest"]),
     ("NEW-VIEWs", lambda row: row["new_views"]),
     ("expected", lambda row: row["expected_new_views"]),
+    ("again", lambda row: row.get("new_views_again")),
     ("bytes of one", lambda row: row["new_view_longest"]),
     ("bytes of all", lambda row: row["bytes"]),
     ("took ms", lambda row: round(row["took_ms"], 1)),
@@ -100,7 +113,11 @@ LAWS: tuple[Column, ...] = (
 
 _PARTS = (
     ("blocks", "One block after the other, a core each; CPU and transport of primary / backup", BLOCKS),
-    ("results", "Under load; CPU with the transport's", LOADS),
+    (
+        "results",
+        "Under load; CPU with the transport's; the view in which it ended; again: messages sent again per block",
+        LOADS,
+    ),
     ("view_changes", "View changes, a core each; CPU of the new primary / a backup", VIEWS),
     ("laws", "Laws by the size of the group", LAWS),
 )
@@ -108,10 +125,21 @@ _PARTS = (
 
 def tables(result: Mapping[str, Any]) -> list[Table]:
     """One for each part that has rows."""
+    rows = {part: result[part] for part, _, _ in _PARTS} | {"results": _loads(result)}
     return [
-        Table([name for name, _ in columns], [[cell(row) for _, cell in columns] for row in result[part]], title)
+        Table([name for name, _ in columns], [[cell(row) for _, cell in columns] for row in rows[part]], title)
         for part, title, columns in _PARTS
-        if result[part]
+        if rows[part]
+    ]
+
+
+def _loads(result: Mapping[str, Any]) -> list[Row]:
+    """With their ceilings, which follow from the rest, and the T of all in a result that says it of all only."""
+    shared, machine = result["config"]["cores_shared"], result["machine"]["cores"]
+    usual = {"request_timeout_ms": result["config"]["protocol"]["request_timeout_ms"]}
+    return [
+        usual | row | {"ceiling_tx_per_s": ceiling_tx_per_s(row, result["calibration"], shared, machine)}
+        for row in result["results"]
     ]
 
 
@@ -121,13 +149,18 @@ def text(result: Mapping[str, Any]) -> str:
     for table in tables(result):
         lines += [table.caption, *_lines(table), ""]
     lines += [f"Not measured: {one['what']}: {one['error']}" for one in result["not_measured"]]
-    return "\n".join([*lines, *_surprises(result)])
+    found = _surprises(result)
+    if not found:
+        return "\n".join([*lines, "No surprise: no primary was changed, and nothing is a tenth above what is needed."])
+    return "\n".join([*lines, f"{_SURPRISES}:", *(f"  {one}" for one in found)])
+
+
+_SURPRISES = "More than a tenth above what the protocol needs, or ended otherwise than where nothing is wrong"
 
 
 def _surprises(result: Mapping[str, Any]) -> list[str]:
-    if not result["surprises"]:
-        return ["No surprise: nothing is more than a tenth above what the protocol needs."]
-    return ["More than a tenth above what the protocol needs:", *(f"  {one}" for one in result["surprises"])]
+    """Those of the rows, whatever whoever measured them found surprising."""
+    return surprises(result["blocks"], result["view_changes"], _loads(result))
 
 
 def _lines(table: Table) -> list[str]:
@@ -151,13 +184,14 @@ def _text(value: object) -> str:
 def shown(result: Mapping[str, Any]) -> Shown:
     """The page without its pictures."""
     listed = list(tables(result))
-    if result["surprises"]:
-        listed.insert(0, Table([""], [[one] for one in result["surprises"]], _surprises(result)[0]))
+    if found := _surprises(result):
+        listed.insert(0, Table([""], [[one] for one in found], f"{_SURPRISES}."))
     return Shown(title=_title(result), story=_story(result["blocks"], result["results"]), tables=listed)
 
 
 def _title(result: Mapping[str, Any]) -> str:
-    sizes = result["config"]["replicas"] if result["blocks"] else result["config"]["processes"]
+    measured = [row["replicas"] for part in ("blocks", "results", "view_changes") for row in result[part]]
+    sizes = measured or result["config"]["replicas"]
     return f"What agreement costs {min(sizes)} to {max(sizes)} replicas"
 
 
@@ -173,4 +207,7 @@ def _story(blocks: Sequence[Row], loads: Sequence[Row]) -> str:
     if measured:
         got = [f"{row['tx_per_s']:,.0f} ({row['replicas']})" for row in measured if row["tx_per_s"]]
         said.append(f"Processes on this machine commit so many transactions per second: {', '.join(got) or 'none'}.")
+    if lost := [row for row in loads if not is_carried(row)]:
+        which = ", ".join(f"{row['replicas']} ({row['load']}, {row['how']})" for row in lost)
+        said.append(f"T was too short for so many replicas, so that primaries were changed for nothing: {which}.")
     return " ".join(said) or "Of the parts that have a story none was measured."

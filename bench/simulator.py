@@ -19,7 +19,9 @@ from page import Shown, Table
 from script import Script
 
 from bftledger.bench import options as opt
+from bftledger.bench.measured import percentile, rounded
 from bftledger.bench.results import Result, Setting, say
+from bftledger.ledger.outcome import State
 from bftledger.sim.draw import draw
 from bftledger.sim.plan import Plan, Weather, Work
 from bftledger.sim.run import Report, run
@@ -36,15 +38,25 @@ EXAMPLES = """\
 TRANSACTIONS = 100
 CLIENTS = 4
 AT_MOST_US = 120_000_000
+IN_LEDGER = (State.COMMITTED, State.REJECTED)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of run. Times in milliseconds of processor time; `world_ms`: without the oracles."""
+    """One kind of run. Times in milliseconds of processor time; `world_ms`: without the oracles.
+
+    `at_once`: transactions that are under way together, None if that differs. `tx_per_s`: transactions committed in a
+    second of processor time, all oracles watching. `p50_ms`, `p99_ms`, `samples`: of single runs, all repetitions.
+    """
 
     what: str
+    at_once: int | None
     run_ms: float
     world_ms: float
+    tx_per_s: float
+    p50_ms: float | None
+    p99_ms: float | None
+    samples: int
     events: int
     events_per_s: int
     blocks: float
@@ -56,15 +68,24 @@ def clean(burst: int) -> Plan:
     return Plan(seed=1, work=work, weather=Weather(delay_us=500))
 
 
-def best(plans: list[Plan], repeat: int) -> tuple[float, list[Report]]:
-    """The least processor time that all of them took, in seconds, and what came of them."""
-    times = []
+def timed(plans: list[Plan], repeat: int) -> tuple[list[list[float]], list[Report]]:
+    """By repetition the processor time of each run, in seconds, and what came of them."""
+    times: list[list[float]] = []
     reports: list[Report] = []
     for _ in range(repeat):
-        begun = time.process_time()
-        reports = [run(plan) for plan in plans]
-        times.append(time.process_time() - begun)
-    return min(times), reports
+        reports, each = [], []
+        for plan in plans:
+            begun = time.process_time()
+            reports.append(run(plan))
+            each.append(time.process_time() - begun)
+        times.append(each)
+    return times, reports
+
+
+def committed(reports: list[Report]) -> int:
+    """Transactions of which clients know that they are in the ledger."""
+    outcomes = [call.outcome for report in reports for call in report.calls]
+    return sum(outcome is not None and outcome.state in IN_LEDGER for outcome in outcomes)
 
 
 def is_over(world: World) -> bool:
@@ -85,15 +106,22 @@ def bare(plans: list[Plan], repeat: int) -> float:
     return min(times)
 
 
-def row(what: str, plans: list[Plan], repeat: int) -> Row:
+def row(what: str, plans: list[Plan], repeat: int, *, at_once: int | None = None) -> Row:
     """One row of the table."""
-    total_s, reports = best(plans, repeat)
+    times, reports = timed(plans, repeat)
     assert not any(report.violations for report in reports), "what is measured is sound"
+    total_s = min(map(sum, times))
+    single_ms = sorted(1_000 * one for each in times for one in each)
     events = sum(report.counts["events"] for report in reports)
     return Row(
         what=what,
+        at_once=at_once,
         run_ms=round(1_000 * total_s / len(plans), 2),
         world_ms=round(1_000 * bare(plans, repeat) / len(plans), 2),
+        tx_per_s=round(committed(reports) / total_s, 1),
+        p50_ms=rounded(percentile(single_ms, 50)),
+        p99_ms=rounded(percentile(single_ms, 99)),
+        samples=len(single_ms),
         events=events // len(plans),
         events_per_s=round(events / total_s),
         blocks=round(sum(report.height for report in reports) / len(plans), 1),
@@ -134,8 +162,10 @@ def measure(options: Namespace) -> Result:
     seeds = [draw(seed) for seed in range(options.seeds)]
     rows = []
     for burst in (1, 5, 25):
-        say(f"{TRANSACTIONS} transactions, {CLIENTS * burst} at once …")
-        rows.append(row(f"{TRANSACTIONS} transactions, {CLIENTS * burst} at once", [clean(burst)], options.repeat))
+        at_once = CLIENTS * burst
+        what = f"{TRANSACTIONS} transactions, {at_once} at once"
+        say(f"{what} …")
+        rows.append(row(what, [clean(burst)], options.repeat, at_once=at_once))
     say(f"{options.seeds} seeds …")
     rows.append(row(f"seeds 0 to {options.seeds - 1}, the mean", seeds, min(options.repeat, 2)))
     more = {"profile": profile([clean(5)] * 10 + seeds)} if options.profile else {}
@@ -144,11 +174,15 @@ def measure(options: Namespace) -> Result:
 
 def text(result: Result) -> str:
     """One line per kind of run, and the shares of the files."""
-    lines = [f"{'':34} {'run ms':>8} {'world ms':>9} {'events':>7} {'events/s':>9} {'blocks':>7}"]
+    head = (
+        f"{'':34} {'run ms':>8} {'world ms':>9} {'tx/s':>7} {'p50 ms':>7} {'p99 ms':>7} {'events':>7} {'events/s':>9}"
+    )
+    lines = [f"{head} {'blocks':>7}"]
     for one in result["results"]:
-        times = f"{one['run_ms']:8.1f} {one['world_ms']:9.1f}"
+        times = f"{one['run_ms']:8.1f} {one['world_ms']:9.1f} {one['tx_per_s']:7,.0f}"
+        single = f"{one['p50_ms']:7.1f} {one['p99_ms']:7.1f}"
         counts = f"{one['events']:7,} {one['events_per_s']:9,} {one['blocks']:7.1f}"
-        lines.append(f"{one['what']:34} {times} {counts}")
+        lines.append(f"{one['what']:34} {times} {single} {counts}")
     if "profile" in result:
         lines += ["", *(f"{share:6.1%}  {file}" for file, share in result["profile"])]
     return "\n".join(lines)
@@ -163,8 +197,19 @@ def show(result: Result) -> Shown:
         f"core sees {3_600_000 / campaign['run_ms']:,.0f} of them. The oracles are "
         f"{1 - campaign['world_ms'] / campaign['run_ms']:.0%} of it."
     )
-    columns = ["", "run ms", "without oracles ms", "events", "events/s", "blocks"]
-    tables = [Table(columns, [list(one.values()) for one in rows])]
+    columns = {
+        "what": "",
+        "run_ms": "run ms",
+        "world_ms": "without oracles ms",
+        "tx_per_s": "tx/s",
+        "p50_ms": "p50 ms",
+        "p99_ms": "p99 ms",
+        "events": "events",
+        "events_per_s": "events/s",
+        "blocks": "blocks",
+    }
+    caption = "processor time: the best repetition, and percentiles of single runs"
+    tables = [Table([*columns.values()], [[one[name] for name in columns] for one in rows], caption)]
     if "profile" in result:
         tables.append(
             Table(["file", "share of the time"], [[file, f"{share:.1%}"] for file, share in result["profile"]])

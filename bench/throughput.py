@@ -2,15 +2,15 @@
 
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from page import Shown, Table
 from script import Script
 
-from bftledger.base.errors import OperatorError
 from bftledger.bench import options as opt
 from bftledger.bench.group import LocalGroup, made_home, running_group
 from bftledger.bench.load import run_load
@@ -18,6 +18,7 @@ from bftledger.bench.measured import Load, Measured
 from bftledger.bench.payloads import transaction_bytes
 from bftledger.bench.profiled import profile_rows, profile_text
 from bftledger.bench.results import Result, Setting, group_config, say
+from bftledger.bench.rounds import in_turns, spread
 from bftledger.home.home import Home
 from bftledger.pbft.settings import Settings
 
@@ -28,16 +29,18 @@ EXAMPLES = """\
   python bench/throughput.py
   python bench/throughput.py --clients 64 --seconds 20 --json result.json --html result.html
   python bench/throughput.py --clients 16,64,256 --batch 1,16,128,512 --png batches.png
+  python bench/throughput.py --rounds 5 --png throughput.png    medians, and how far the rounds are apart
   python bench/throughput.py --clients 64 --size 200,1000,4096
+  python bench/throughput.py --clients 64 --batch 1,16,128,512 --size 40,200,1000,4096 --png grid.png
   python bench/throughput.py --clients 64 --size 40 --operations 1,10,100
   python bench/throughput.py --clients 256 --profile 0    where the primary's time goes
   python bench/throughput.py --from result.json --html result.html    shows it again"""
 
 parser = opt.parser(__doc__ or "", EXAMPLES)
 parser.add_argument("--clients", type=opt.counts, default="1,16,64,256", metavar="N,…", help="(default 1,16,64,256)")
-parser.add_argument("--size", type=opt.counts, default="200", metavar="BYTES,…", help="of an operation (default 200)")
+parser.add_argument("--size", type=opt.sizes, default="200", metavar="BYTES,…", help="of an operation (default 200)")
 parser.add_argument(
-    "--operations", type=opt.counts, default="1", metavar="N,…", help="of that size in a transaction (default 1)"
+    "--operations", type=opt.operations, default="1", metavar="N,…", help="of that size in a transaction (default 1)"
 )
 parser.add_argument(
     "--batch",
@@ -45,9 +48,14 @@ parser.add_argument(
     metavar="N,…",
     help=f"at most so many transactions make a proposal, each in a group of its own (default {Settings().batch_count})",
 )
+parser.add_argument(
+    "--rounds", type=opt.count, default=1, metavar="N", help="measure all loads N times, in turns (default 1)"
+)
 opt.add_load(parser)
 opt.add_group(parser)
-parser.add_argument("--profile", type=int, metavar="REPLICA", help="profile this replica, which makes it slower")
+parser.add_argument(
+    "--profile", type=opt.count_or_none, metavar="REPLICA", help="profile this replica, which makes it slower"
+)
 opt.add_output(parser)
 
 
@@ -55,31 +63,31 @@ opt.add_output(parser)
 
 
 def measure(options: Namespace) -> Result:
-    """All loads in all groups."""
+    """All loads in all groups, and this in rounds; a group is started anew for each."""
     batches: list[int | None] = options.batch or [None]
     if len(batches) > 1 and options.home is not None:
-        raise OperatorError("several values of --batch need several groups: leave out --home")
-    if options.profile is not None and len(batches) > 1:
-        raise OperatorError("--profile shows one replica of one group: give one value of --batch")
-    for size, operations in product(options.size, options.operations):
-        opt.check_payload(size, operations)
-    rows: list[dict[str, Any]] = []
-    setting: Setting | None = None
-    more: dict[str, Any] = {}
-    for batch in batches:
-        protocol = None if batch is None else replace(Settings(), batch_count=batch)
-        with made_home(options.home, replicas=options.replicas, keep=options.keep, protocol=protocol) as home:
-            if setting is None:
-                setting = _setting(options, home)
-                say(setting.line)
-            with running_group(home, profiled=options.profile) as group:
-                measured = [_measure(group, load) for load in _loads(options)]
-            rows += [{"batch_count": home.config.protocol.batch_count} | one.row() for one in measured]
-            if group.profile is not None:
-                total = sum(one.total for one in measured)
-                more = {"profiled_replica": options.profile, "profile": profile_rows(group.profile, total)}
-    assert setting is not None, "there is at least one batch"
-    return setting.result(rows, **more)
+        raise opt.Misused("several values of --batch need several groups: leave out --home")
+    if options.profile is not None and (len(batches) > 1 or options.rounds > 1):
+        raise opt.Misused("--profile shows one replica of one group: give one value of --batch, and no --rounds")
+    if options.profile is not None and options.profile >= options.replicas:
+        raise opt.Misused(f"there is no replica {options.profile}: use 0 to {options.replicas - 1}")
+    profiled: dict[str, Any] = {}
+    with ExitStack() as stack:
+        homes = [
+            stack.enter_context(
+                made_home(
+                    options.home,
+                    replicas=options.replicas,
+                    keep=options.keep,
+                    protocol=None if batch is None else replace(Settings(), batch_count=batch),
+                )
+            )
+            for batch in batches
+        ]
+        setting = _setting(options, homes[0])
+        say(setting.line)
+        groups = [partial(_measure_group, options, home, profiled) for home in homes]
+        return setting.result(in_turns(options.rounds, groups, say), **profiled)
 
 
 def _setting(options: Namespace, home: Home) -> Setting:
@@ -87,6 +95,7 @@ def _setting(options: Namespace, home: Home) -> Setting:
         **group_config(home),
         **opt.load_config(options),
         "clients": "closed loop: a key each, one transaction under way, every receipt verified",
+        "rounds": options.rounds,
         "transaction_bytes": [
             transaction_bytes(home.genesis.genesis_hash, size, operations)
             for size, operations in product(options.size, options.operations)
@@ -102,6 +111,16 @@ def _loads(options: Namespace) -> list[Load]:
     ]
 
 
+def _measure_group(options: Namespace, home: Home, profiled: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row of each load. If a replica is to be profiled, its profile comes into `profiled`."""
+    with running_group(home, profiled=options.profile) as group:
+        measured = [_measure(group, load) for load in _loads(options)]
+    if group.profile is not None:
+        total = sum(one.total for one in measured)
+        profiled |= {"profiled_replica": options.profile, "profile": profile_rows(group.profile, total)}
+    return [{"batch_count": home.config.protocol.batch_count} | one.row() for one in measured]
+
+
 def _measure(group: LocalGroup, load: Load) -> Measured:
     say(f"batches of {group.home.config.protocol.batch_count}, {load}: {load.seconds:g} s …")
     measured = run_load(group, load)
@@ -115,14 +134,17 @@ def _measure(group: LocalGroup, load: Load) -> Measured:
 
 def text(result: Result) -> str:
     """One line per load; `cpu µs/tx` is the processor time that a transaction costs, by process."""
-    names = ("clients", "ops", "size", "batch", "tx/s", "ops/s", "MB/s", "p50 ms", "p99 ms", "tx/blk")
-    head = " ".join(f"{name:>{width}}" for name, width in zip(names, (7, 3, 5, 5, 7, 7, 5, 7, 7, 6), strict=True))
+    has_rounds = _has_rounds(result)
+    columns = {"clients": 7, "ops": 3, "size": 5, "batch": 5, "tx/s": 7} | ({"range": 15} if has_rounds else {})
+    columns |= {"ops/s": 7, "MB/s": 5, "p50 ms": 7, "p99 ms": 7, "tx/blk": 6}
+    head = " ".join(f"{name:>{width}}" for name, width in columns.items())
     lines = [f"{'':{len(head)}}  cpu µs/tx", f"{head}  {'clients':>7}  replicas"]
     for row in result["results"]:
         replicas = " ".join(f"{cpu:5.0f}" for cpu in row["replicas_cpu_us_per_tx"] if cpu is not None)
+        between = f"{_between(row):>15} " if has_rounds else ""
         lines.append(
             f"{row['clients']:>7} {row['operations']:>3} {row['size']:>5} {row['batch_count']:>5} "
-            f"{row['tx_per_s']:>7.0f} {row['operations_per_s']:>7.0f} {row['payload_mb_per_s']:>5.2f} "
+            f"{row['tx_per_s']:>7.0f} {between}{row['operations_per_s']:>7.0f} {row['payload_mb_per_s']:>5.2f} "
             f"{row['p50_ms']:>7.1f} {row['p99_ms']:>7.1f} {row['tx_per_block'] or 0:>6.1f}  "
             f"{row['clients_cpu_us_per_tx']:>7.0f}  {replicas}"
         )
@@ -145,6 +167,7 @@ def show(result: Result) -> Shown:
         "size": "bytes of each",
         "batch_count": "batch at most",
         "tx_per_s": "tx/s",
+        **({"tx_per_s_range": "of the rounds"} if _has_rounds(result) else {}),
         "operations_per_s": "operations/s",
         "p50_ms": "p50 ms",
         "p99_ms": "p99 ms",
@@ -153,7 +176,10 @@ def show(result: Result) -> Shown:
         "payload_mb_per_s": "payload MB/s",
         "clients_cpu_us_per_tx": "clients' CPU µs/tx",
     }
-    cells = [[*(row[name] for name in columns), _mean(row["replicas_cpu_us_per_tx"])] for row in rows]
+    made = {"tx_per_s_range": _between}
+    cells = [
+        [*(made[name](row) if name in made else row[name] for name in columns), _replicas_cpu_us(row)] for row in rows
+    ]
     return Shown(
         title=f"{best['tx_per_s']:,.0f} transactions per second, each signed, replicated {n} times and proven",
         story=(
@@ -168,75 +194,23 @@ def show(result: Result) -> Shown:
 
 def draw(result: Result) -> list["Picture"]:
     """Throughput and latency by clients, and throughput by each of the others that has several values."""
-    import pictures as p  # noqa: PLC0415
+    import throughput_pictures  # noqa: PLC0415
 
-    rows = result["results"]
-    varied = [name for name in _AXES if len({row[name] for row in rows}) > 1]
-    drawn = [_by_clients(result)] if "clients" in varied or not varied else []
-    for what, shown, caption in (
-        ("batch_count", ("tx_per_s", "transactions/s"), "The same by the largest batch that makes a proposal."),
-        ("size", ("payload_mb_per_s", "MB/s of payload"), "Payload per second, by the size of an operation."),
-        ("operations", ("operations_per_s", "operations/s"), "What one signature for several operations is worth."),
-    ):
-        if what not in varied:
-            continue
-        figure, (axes,) = p.canvas()
-        others = [name for name in _AXES if name != what]
-        for name, some in _series(rows, by=others):
-            axes.plot([row[what] for row in some], [row[shown[0]] for row in some], marker="o", label=name)
-        p.steps(axes, sorted({row[what] for row in rows}))
-        p.label(axes, x=_AXES[what], y=shown[1])
-        axes.set_ylim(bottom=0)
-        p.plain_numbers(axes)
-        p.legend(axes)
-        drawn.append(p.finish(figure, caption))
-    return drawn
+    return throughput_pictures.draw(result)
 
 
-def _by_clients(result: Result) -> "Picture":
-    import pictures as p  # noqa: PLC0415
-
-    rows = result["results"]
-    figure, (left, right) = p.canvas(1, 2)
-    for name, some in _series(rows, by=("operations", "size", "batch_count")):
-        clients = [row["clients"] for row in some]
-        (line,) = left.plot(clients, [row["tx_per_s"] for row in some], marker="o", label=name)
-        for what, marker, dashes in (("p50", "o", "-"), ("p99", "^", ":")):
-            times = [row[f"{what}_ms"] for row in some]
-            shown = f"{name} {what}".strip()
-            right.plot(clients, times, marker=marker, ls=dashes, color=line.get_color(), label=shown)
-    p.limit(left, result["ceiling_tx_per_s"], "ceiling: signature checks alone")
-    left.set_ylim(bottom=0)
-    right.set_yscale("log")
-    p.label(left, title="Throughput", x=_AXES["clients"], y="transactions/s")
-    p.label(right, title="Latency", x=_AXES["clients"], y="ms")
-    for axes in (left, right):
-        p.steps(axes, sorted({row["clients"] for row in rows}))
-        p.plain_numbers(axes)
-        p.legend(axes)
-    return p.finish(figure, "Committed transactions per second, and the time to a verified receipt, by clients.")
+def _has_rounds(result: Result) -> bool:
+    return any(len(row.get("rounds", ())) > 1 for row in result["results"])
 
 
-_AXES = {
-    "clients": "closed-loop clients",
-    "operations": "operations in a transaction",
-    "size": "bytes in an operation",
-    "batch_count": "transactions in a batch at most",
-}
-_NAMES = {"clients": "{:,} clients", "operations": "{:,} operations", "size": "{:,} bytes", "batch_count": "batch {:,}"}
+def _between(row: dict[str, Any]) -> str:
+    """The range of its rounds."""
+    return " to ".join(f"{rate:,.0f}" for rate in spread(row, "tx_per_s"))
 
 
-def _series(rows: Sequence[dict[str, Any]], by: Sequence[str]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The rows that agree in these fields, named by what tells them from the others."""
-    differing = [name for name in by if len({row[name] for row in rows}) > 1]
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        found.setdefault(", ".join(_NAMES[name].format(row[name]) for name in differing), []).append(row)
-    return list(found.items())
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
+def _replicas_cpu_us(row: dict[str, Any]) -> float | None:
+    """The mean of those that are known."""
+    known = [value for value in row["replicas_cpu_us_per_tx"] if value is not None]
     return round(sum(known) / len(known), 1) if known else None
 
 

@@ -1,4 +1,4 @@
-"""`bench/adversary.py`: which runs there are, one real attack from beginning to end, and the page made of it.
+"""`bench/adversary.py`: one real attack from beginning to end, what is seen of it from outside, and its page.
 
 What so short a run measures says nothing.
 """
@@ -7,18 +7,20 @@ import json
 import re
 import subprocess
 import sys
+from array import array
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bftledger.adversary.catalogue import names
-from bftledger.base.errors import OperatorError
 from bftledger.base.ids import ReplicaId, Seq, View
+from bftledger.bench.attack_bound import Course
 from bftledger.bench.attack_page import page
-from bftledger.bench.attack_plan import FAMILIES, Occasion, Place, attacks, parse
+from bftledger.bench.attack_verdict import Finding, judge
 from bftledger.bench.attack_watch import Event, Sight, events
+from bftledger.bench.measured import Load, Measured
+from bftledger.home.home import Home
 from tests.builders import FAST
 
 BENCH = Path(__file__).parents[2] / "bench"
@@ -33,11 +35,11 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The JSON file of a run in which the primary equivocates, and its page beside it."""
+    """The JSON file of a run in which the primary equivocates, and of an honest one; the page beside it."""
     directory = tmp_path_factory.mktemp("attack")
     file, keep = directory / "attack.json", directory / "homes"
     to = ("--json", str(file), "--html", str(directory / "attack.html"), "--keep", str(keep))
-    ended = run("-b", "equivocate", *BRIEFLY, *to)
+    ended = run("-b", "equivocate", "--controls", "1", *BRIEFLY, *to)
     assert ended.returncode == 0, ended.stderr
     return file
 
@@ -45,72 +47,6 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def result(file: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(file.read_text())
     return found
-
-
-# ── which runs ──
-
-
-def test_all_are_those_of_the_catalogue_in_its_order() -> None:
-    assert [attack.behaviours[0].partition(":")[0] for attack in attacks(["all"], faulty=1)] == names()
-
-
-def test_some_are_chosen_by_parts_of_their_names() -> None:
-    chosen = attacks(["all"], faulty=1, only=["certificates", "slow"], skip=["blocks", "private"])
-
-    assert [attack.name for attack in chosen] == [
-        "slow",
-        "forge-certificates",
-        "pad-certificates",
-        "stale-certificates",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "behaviours", "count"),
-    [
-        ("slow", ("slow",), 2),
-        ("slow:1", ("slow",), 1),
-        ("slow:80:1", ("slow:80",), 1),
-        ("mute:commit", ("mute:commit",), 2),
-        ("mute:commit+stutter:1", ("mute:commit", "stutter"), 1),
-    ],
-)
-def test_a_number_at_the_end_is_how_many_lie(text: str, behaviours: tuple[str, ...], count: int) -> None:
-    attack = parse(text, faulty=2)
-
-    assert (attack.behaviours, attack.count) == (behaviours, count)
-
-
-@pytest.mark.parametrize(("text", "words"), [("slow:80", "slow:80:1"), ("slow:0", "from 1 to 1"), ("slw", "try slow")])
-def test_what_cannot_be_run_is_refused_with_what_can(text: str, words: str) -> None:
-    with pytest.raises(OperatorError, match=words):
-        attacks([text], faulty=1)
-
-
-def test_nothing_left_to_run_is_said() -> None:
-    with pytest.raises(OperatorError, match="--only"):
-        attacks(["all"], faulty=1, only=["no such part"])
-
-
-@pytest.mark.parametrize(
-    ("text", "traitors"), [("equivocate", [0, 1]), ("silent-new-view", [1, 2]), ("flip-flop", [5, 6])]
-)
-def test_a_traitor_stands_where_it_does_most_harm(text: str, traitors: list[int]) -> None:
-    assert parse(text, faulty=2).traitors(7) == traitors
-
-
-def test_who_lies_when_views_change_or_to_those_that_lag_gets_an_occasion() -> None:
-    occasions = {attack.name: attack.occasion for attack in attacks(["all"], faulty=1)}
-
-    assert occasions["wrong-new-view"] is Occasion.VIEW_CHANGE
-    assert occasions["lie-blocks"] is Occasion.LAG
-    assert occasions["equivocate"] is Occasion.NONE
-
-
-def test_every_module_of_the_catalogue_is_a_family() -> None:
-    found = {attack.family for attack in attacks(["all"], faulty=1)}
-
-    assert found == {*FAMILIES.values(), "Anything"}
 
 
 # ── what is seen from outside ──
@@ -164,10 +100,42 @@ def test_its_timeline_has_the_beginning_the_end_and_every_receipt_between(measur
     edges = [event for event in row["events"] if event["kind"] == "edge"]
 
     assert [(edge["flag"], edge["at_s"]) for edge in edges] == [("attack", 0.0), ("end", row["attack_s"][1])]
+    assert edges[0]["what"] == "replica 0 begins to lie"
     assert row["attack_s"][1] == pytest.approx(0.8, abs=0.3)
     assert row["timeline"]["from_s"] == pytest.approx(-0.4, abs=0.3)
     parts = [row["phases"][name]["transactions"] for name in ("clean", "attacked", "after")]
     assert sum(row["timeline"]["committed"]) == pytest.approx(sum(parts), abs=3)
+
+
+def test_in_a_control_nobody_lies(measured: Path) -> None:
+    (row,) = result(measured)["controls"]
+
+    assert (row["behaviour"], row["traitors"], row["ok"], row["deviations"]) == ("honest", [], True, {})
+    assert [event["what"] for event in row["events"]] == ["an attack would begin here", "an attack would end here"]
+    assert row["phases"]["attacked"]["transactions"] > 0
+
+
+def test_an_answer_that_comes_late_fails_the_verdict(measured: Path, tmp_path: Path) -> None:
+    home = Home.open(measured.parent / "homes" / "equivocate")
+
+    def progress(waited_s: float) -> Finding:
+        seen = Measured(
+            load=Load(clients=1, seconds=1.6),
+            start_s=100.0,
+            begun=array("d", [100.0]),
+            done=array("d", [100.0 + waited_s]),
+            failures=[],
+        )
+        verdict = judge(home, [ReplicaId(i) for i in (1, 2, 3)], tmp_path, seen, Course(views=1))
+        assert verdict.ok == verdict.findings["progress"].ok, "all else is as it should be"
+        return verdict.findings["progress"]
+
+    assert progress(11.6) == Finding(
+        ok=True, text="every transaction was answered, the slowest after 11.60 s of 11.65 s"
+    )
+    assert progress(11.7) == Finding(
+        ok=False, text="transaction 0 was answered 11700 ms after it was asked, at most 11650 ms are needed"
+    )
 
 
 def test_its_home_stays_if_it_is_to_and_is_not_overwritten(measured: Path) -> None:
@@ -188,6 +156,29 @@ def test_what_is_in_the_file_is_not_run_again(measured: Path) -> None:
     assert result(measured)["results"] == before
 
 
+def test_another_round_is_added_to_what_is_in_the_file(measured: Path, tmp_path: Path) -> None:
+    file = tmp_path / "attack.json"
+    file.write_text(measured.read_text())
+    ended = run("-b", "equivocate", "--repeat", "2", *BRIEFLY, "--json", str(file), "--resume")
+
+    assert ended.returncode == 0, ended.stderr
+    (row,) = result(file)["results"]
+    first, second = row["runs"]
+    assert (first["seed"], second["seed"]) == (1, 2)
+    assert row["ratios"]["least"] == min(first["ratio"], second["ratio"]) == row["ratio"]
+    assert "honest" in ended.stdout
+
+
+def test_a_file_of_another_commit_is_refused_in_one_line(measured: Path, tmp_path: Path) -> None:
+    file = tmp_path / "attack.json"
+    file.write_text(json.dumps(result(measured) | {"commit": "0123456"}))
+    ended = run("-b", "equivocate", *BRIEFLY, "--json", str(file), "--resume")
+
+    assert ended.returncode == 1
+    assert f"bench: {file}: was measured at commit 0123456, and these sources are" in ended.stderr.splitlines()[-1]
+    assert result(file)["commit"] == "0123456"
+
+
 def test_a_file_of_other_options_is_not_added_to(measured: Path) -> None:
     ended = run("-b", "equivocate", *BRIEFLY, "--size", "300", "--json", str(measured), "--resume")
 
@@ -203,7 +194,7 @@ def test_the_page_is_the_same_whenever_it_is_made(measured: Path, tmp_path: Path
     ended = run("--from", str(measured), "--html", str(again))
 
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines()[1].startswith("equivocate ")
+    assert [line.split()[0] for line in ended.stdout.splitlines()[:3]] == ["behaviour", "honest", "equivocate"]
     assert again.read_text() == page(result(measured))
 
 
@@ -212,27 +203,6 @@ def test_the_page_needs_nothing_from_outside(measured: Path) -> None:
 
     assert re.findall(r"""(?:src|href)\s*=\s*["'](?!#)|url\(|@import|https?://(?!www\.w3\.org/2000/svg)""", text) == []
     assert "default-src 'none'" in text
-
-
-def test_what_a_run_says_cannot_break_out_of_the_page(measured: Path) -> None:
-    document = result(measured)
-    hostile = "</script><script>alert(1)</script>"
-    row = document["results"][0]
-    row["does"] = row["stopped_by"] = row["command"] = row["events"][0]["what"] = row["events"][0]["flag"] = hostile
-    row["evidence"][0]["what"] = row["verdict"]["agreement"]["text"] = document["config"]["load"] = hostile
-
-    assert hostile not in page(document)
-    assert page(document).count("</script>") == page(result(measured)).count("</script>")
-
-
-def test_many_rows_are_a_table_with_a_dot_each(measured: Path) -> None:
-    document = result(measured)
-    (row,) = document["results"]
-    document["results"] = [row | {"behaviour": name, "ratio": i / len(names())} for i, name in enumerate(names())]
-    text = page(document)
-
-    assert text.count('<tbody class="attack') == text.count("<circle ") == len(names())
-    assert all(f'id="{name}"' in text for name in names())
 
 
 # ── misuse ──
@@ -249,7 +219,7 @@ def test_many_rows_are_a_table_with_a_dot_each(measured: Path) -> None:
 def test_what_cannot_be_measured_is_one_line(options: tuple[str, ...], words: str) -> None:
     ended = run(*options)
 
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert words in ended.stderr
     assert ended.stderr.count("\n") == 1
 
@@ -259,12 +229,6 @@ def test_times_are_three() -> None:
 
     assert ended.returncode == 2
     assert "as 4,8,4" in ended.stderr
-
-
-def test_places_can_be_chosen() -> None:
-    (attack,) = attacks(["flood"], faulty=1, place=Place.PRIMARY)
-
-    assert attack.traitors(4) == [0]
 
 
 def test_help_explains_by_example() -> None:

@@ -205,7 +205,7 @@ def test_it_is_shown_again(result: dict[str, Any], tmp_path: Path) -> None:
 def test_values_that_no_transaction_can_hold_are_refused_in_one_line() -> None:
     ended = run("--operations", "257")
 
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
 
 

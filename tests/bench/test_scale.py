@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +14,10 @@ from bftledger.base.ids import Millis
 from bftledger.bench import scale_processes
 from bftledger.bench.group import LocalGroup
 from bftledger.bench.load import LoadError
+from bftledger.bench.machine import cores
 from bftledger.bench.measured import Load
 from bftledger.bench.scale_blocks import measure_blocks
 from bftledger.bench.scale_costs import Costs, disk_wait_us, transport_us
-from bftledger.bench.scale_fit import exponent, fit, laws
 from bftledger.bench.scale_group import Model, Stalled, grouped
 from bftledger.bench.scale_host import Cores
 from bftledger.bench.scale_laws import all_laws, surprises
@@ -63,6 +62,7 @@ def test_block_of_a_real_group_takes_just_the_messages_and_bytes_that_the_protoc
     }
     assert row["kinds"].keys() - said.keys() == {"Submit", "Committed"}
     assert (row["blocks"], row["excess_messages"], row["excess_bytes"], row["is_surprise"]) == (2, 0, 0, False)
+    assert row["again_per_block"] == 0
     assert row["primary_messages_per_block"] == row["replica_messages_per_block"] == 3 * (n - 1)
     assert row["messages_per_tx"] == pytest.approx(3 * n * (n - 1) / batch)
 
@@ -95,10 +95,25 @@ def test_view_change_carries_the_slots_in_flight_and_a_quorum_of_it_makes_the_ne
     for row in (idle, busy):
         assert (row["view_changes"], row["new_views"]) == ((n - 1) ** 2, n - 1)
         assert (row["view"], row["is_surprise"]) == (1, False)
+        assert (row["view_changes_again"], row["new_views_again"]) == (0, 0)
         assert row["new_view_longest"] > quorum * (row["view_change_longest"] - signature)
     assert (idle["re_proposed"], busy["re_proposed"]) == (0, 2)
     assert busy["view_change_longest"] - idle["view_change_longest"] > 2 * quorum * signature
     assert 400 < busy["suspected_ms"] < 700
+
+
+def test_what_a_view_change_takes_beyond_each_being_sent_once_is_sent_again_to_the_same_replica() -> None:
+    """In an idle group the request time-out and STATUS start together, and one is a multiple of the other: so at the
+    moment of the VIEW-CHANGE each says that it has none."""
+    in_step, apart = (
+        measure_view_change(a_model(4, Settings(request_timeout_ms=Millis(500), status_interval_ms=interval)), 0)
+        for interval in (Millis(100), Millis(130))
+    )
+
+    assert in_step["view_changes_again"] > 0
+    assert in_step["view_changes"] - in_step["view_changes_again"] == in_step["expected_view_changes"] == 9
+    assert in_step["new_views"] - in_step["new_views_again"] == in_step["expected_new_views"] == 3
+    assert (apart["view_changes"], apart["view_changes_again"], apart["is_surprise"]) == (9, 0, False)
 
 
 # ── predictions ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -170,49 +185,7 @@ def test_group_that_commits_nothing_has_its_reason_and_no_figures(monkeypatch: p
     assert row["tx_per_s"] is row["p50_ms"] is row["p99_ms"] is None
 
 
-# ── laws ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-SIZES: Final = (4, 7, 10, 16, 31)
-
-
-@pytest.mark.parametrize("power", [1, 2, 3])
-def test_fit_finds_a_law_that_holds_exactly(power: int) -> None:
-    law = fit(SIZES, [5 + 3 * n**power for n in SIZES], power)
-
-    assert (law.a, law.b, law.r2) == pytest.approx((5, 3, 1))
-    assert law.at(100) == pytest.approx(5 + 3 * 100**power)
-
-
-def test_exponent_is_that_of_the_power_law() -> None:
-    assert exponent(SIZES, [0.5 * n**2.5 for n in SIZES]) == pytest.approx((2.5, 1))
-
-
-@pytest.mark.parametrize(
-    ("value", "best"),
-    [
-        (lambda n: 3 * n * (n - 1), "a + b·n²"),
-        (lambda n: 3 * (n - 1), "a + b·n"),
-        (lambda n: 100 + n**2 + n, "a + b·n²"),
-        (lambda _: 7, "a + b·n"),
-    ],
-)
-def test_best_law_is_the_one_that_explains_most(value: Callable[[int], float], best: str) -> None:
-    found = laws("messages", "messages", [(n, value(n)) for n in SIZES], (1, 2))
-
-    assert found["best"] == best
-    assert max(one["r2"] for one in found["fits"]) > 0.99
-
-
-def test_fit_to_what_varies_by_chance_says_how_little_it_explains() -> None:
-    assert fit(SIZES, [5, 1, 4, 2, 5], 1).r2 < 0.5
-
-
-def test_two_sizes_follow_no_law() -> None:
-    found = laws("messages", "messages", [(4, 36.0), (7, 126.0)], (1, 2))
-
-    assert (found["fits"], found["best"], found["exponent"]) == ([], None, None)
-    with pytest.raises(ValueError, match="two sizes"):
-        fit([4, 4], [1, 2], 1)
+# ── surprises ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_what_is_a_tenth_above_the_protocol_is_a_surprise() -> None:
@@ -270,7 +243,10 @@ def test_result_has_a_row_for_each_part(result: Path) -> None:
         assert row["error"] is None
         assert row["tx_per_s"] > 0
         assert 0 < row["p50_ms"] <= row["p99_ms"]
-        assert row["ceiling_tx_per_s"] > 0
+        assert row["request_timeout_ms"] == 500
+        assert row["view"] == 0
+        shares = 1 if row["how"] == OWN_CORES else cores() / row["replicas"]
+        assert row["ceiling_tx_per_s"] == pytest.approx(shares * said["calibration"], rel=1e-3)
         assert row["primary_cpu_us_per_tx"] > 0
     assert said["not_measured"] == []
 
@@ -302,7 +278,9 @@ def test_help_explains_by_example() -> None:
         (("--delay-ms", "-1"), 2),
         (("--replicas", "0"), 2),
         (("--in-flight", "many"), 2),
-        (("--size", "3"), 1),
+        (("--size", "3"), 2),
+        (("--request-timeout-ms", "40"), 2),
+        (("--request-timeout-ms", "200000"), 2),
         (("--stores", "nowhere"), 1),
     ],
 )

@@ -18,9 +18,11 @@ BRIEFLY = ("--clients", "1", "--seconds", "0.3", "--warmup", "0.1")
 SCRIPTS = {
     "throughput.py": (*BRIEFLY, "--batch", "1,4", "--operations", "2", "--size", "40"),
     "latency.py": (*BRIEFLY, "--rates", "20,40", "--keys", "2"),
-    "simulator.py": ("--seeds", "2", "--repeat", "1"),
+    "simulator.py": ("--seeds", "2", "--repeat", "1", "--wait-quiet", "0.1"),
 }
 LOADS = ("throughput.py", "latency.py")
+STAGED = 3
+"""Kinds of runs without faults that `simulator.py` measures."""
 
 
 def run(script: str, *options: str, tmpdir: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -71,6 +73,13 @@ def test_result_says_where_and_with_what_it_was_measured(script: str, result_of:
     assert said["config"]
 
 
+def test_result_says_how_busy_the_machine_was_if_somebody_looked(result_of: Callable[[str], Path]) -> None:
+    looked, nobody_looked = (json.loads(result_of(script).read_text()) for script in ("simulator.py", "latency.py"))
+
+    assert 0 <= looked["machine"]["busy_before"] <= 1
+    assert nobody_looked["machine"]["busy_before"] is None
+
+
 @pytest.mark.parametrize("script", LOADS)
 def test_rows_have_throughput_and_latencies(script: str, result_of: Callable[[str], Path]) -> None:
     rows = json.loads(result_of(script).read_text())["results"]
@@ -119,12 +128,37 @@ def test_open_loop_is_offered_what_was_said(result_of: Callable[[str], Path]) ->
     assert sum(rows[1]["histogram_below_ms"].values()) == rows[1]["samples"]
 
 
+def test_latency_names_the_knee(result_of: Callable[[str], Path], tmp_path: Path) -> None:
+    said = json.loads(result_of("latency.py").read_text())
+    said["results"] = [row | {"kept_up": row["rate"] != 40} for row in said["results"][:2]]
+    said["results"].append(said["results"][1] | {"rate": 40.0, "kept_up": False})
+    path, html = tmp_path / "latency.json", tmp_path / "latency.html"
+    path.write_text(json.dumps(said))
+
+    ended = run("latency.py", "--from", str(path), "--html", str(html))
+
+    words = r"The knee: the group kept up with 20/s due \(\d+% of what one client got\), and not with 40/s"
+    assert re.search(f"^{words}$", ended.stdout, re.M)
+    assert re.search(f"{words}\\.</p>", html.read_text())
+    assert set(said["knee"]) == {"kept_up_per_s", "not_kept_up_per_s"}
+
+
 def test_simulator_is_measured_with_and_without_its_oracles(result_of: Callable[[str], Path]) -> None:
     rows = json.loads(result_of("simulator.py").read_text())["results"]
 
-    blocks = [row["blocks"] for row in rows[:3]]
+    blocks = [row["blocks"] for row in rows[:STAGED]]
     assert 100 > blocks[0] > blocks[1] > blocks[2] > 0
     assert all(row[name] > 0 for row in rows for name in ("run_ms", "world_ms", "events_per_s"))
+
+
+def test_simulator_has_the_figures_of_every_result_for_each_of_its_shapes(result_of: Callable[[str], Path]) -> None:
+    rows = json.loads(result_of("simulator.py").read_text())["results"]
+
+    assert [row["at_once"] for row in rows] == [4, 20, 100, None]
+    assert [row["samples"] for row in rows] == [1, 1, 1, 2]
+    assert all(0 < row["p50_ms"] <= row["p99_ms"] for row in rows)
+    for row in rows[:STAGED]:
+        assert row["tx_per_s"] == pytest.approx(100 / (row["run_ms"] / 1_000), rel=0.01)
 
 
 def test_profile_says_where_the_time_of_a_replica_goes() -> None:
@@ -141,20 +175,11 @@ def test_help_explains_by_example(script: str) -> None:
     assert f"python bench/{script} --" in ended.stdout
 
 
-@pytest.mark.parametrize(
-    ("options", "status"),
-    [
-        (("--size", "3"), 1),
-        (("--operations", "257"), 1),
-        (("--batch", "1,2", "--home", "nowhere"), 1),
-        (("--from", "no-such-file.json"), 1),
-        (("--from", str(BENCH / "README.md")), 1),
-    ],
-)
-def test_what_cannot_be_done_is_refused_in_one_line(options: tuple[str, ...], status: int) -> None:
-    ended = run("throughput.py", *options)
+@pytest.mark.parametrize("file", ["no-such-file.json", str(BENCH / "README.md")])
+def test_what_cannot_be_shown_is_refused_in_one_line(file: str) -> None:
+    ended = run("throughput.py", "--from", file)
 
-    assert ended.returncode == status
+    assert ended.returncode == 1
     assert ended.stderr.startswith("bench: ")
     assert ended.stderr.count("\n") == 1
 
@@ -167,5 +192,6 @@ def test_result_of_another_benchmark_is_refused_in_one_line(result_of: Callable[
     assert "is no result of this benchmark" in ended.stderr
 
 
-def test_command_line_that_makes_no_sense_has_status_2() -> None:
-    assert run("latency.py", "--rates", "-3").returncode == 2
+@pytest.mark.parametrize("options", [("--rates", "-3"), ("--size", "3")])
+def test_command_line_that_makes_no_sense_has_status_2(options: tuple[str, ...]) -> None:
+    assert run("latency.py", *options).returncode == 2

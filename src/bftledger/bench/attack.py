@@ -11,13 +11,14 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from bftledger.base.errors import OperatorError
+from bftledger.base.errors import BftLedgerError, OperatorError
 from bftledger.base.ids import ReplicaId, View
+from bftledger.bench.attack_bound import Course, excuse_ms
 from bftledger.bench.attack_plan import Attack, Occasion
 from bftledger.bench.attack_row import Run, row
 from bftledger.bench.attack_verdict import judge
@@ -38,6 +39,10 @@ _BEYOND: Final = 16
 _SETTLE_S: Final = 10.0
 _POLL_S: Final = 0.05
 _TRIES: Final = 3
+
+
+class Misplaced(BftLedgerError):
+    """The group changed its primary before it was attacked, in every try: a traitor stood in the wrong place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,45 +79,56 @@ class Setup:
         )
 
 
-def run(attack: Attack, setup: Setup) -> dict[str, Any]:
-    """Measures and judges one attack; the row of `results`. Raises `BftLedgerError`.
+def run(attack: Attack, setup: Setup, number: int = 1) -> dict[str, Any]:
+    """Measures and judges one attack, for the so many-eth time; the row of this run. Raises `BftLedgerError`.
 
     A group that changes its primary before it is attacked, as on a machine that is busy with something else, has the
-    traitor in the wrong place: then it begins again, some times.
+    traitor in the wrong place: then it begins again, some times. What comes by chance differs from time to time.
     """
-    for tries_left in reversed(range(_TRIES)):
-        found = _run(attack, setup, may_begin_again=tries_left > 0)
+    for tries in range(1, _TRIES + 1):
+        found = _run(attack, setup, number)
         if found is not None:
-            return found
+            return {**found, "seed": setup.seed + number - 1, "tries": tries}
         if setup.keep is not None:
-            shutil.rmtree(_kept(attack, setup.keep))
-        say(f"  {attack.name}: the group changed its primary before the attack; once more")
-    raise AssertionError("the last try is not given up")
+            shutil.rmtree(_kept(attack, setup.keep, number))
+        say(f"  {attack.name}: the group changed its primary before the attack{'; once more' * (tries < _TRIES)}")
+    raise Misplaced(f"the group changed its primary before the attack, {_TRIES} times in a row")
 
 
-def _run(attack: Attack, setup: Setup, *, may_begin_again: bool) -> dict[str, Any] | None:
+def _run(attack: Attack, setup: Setup, number: int) -> dict[str, Any] | None:
+    """None if the primary was changed before the attack."""
     traitors = attack.traitors(setup.replicas)
     honest = [ReplicaId(i) for i in range(setup.replicas) if i not in traitors]
     words = ("replica", *(w for name in attack.behaviours for w in ("--behaviour", name)))
+    setup = replace(setup, seed=setup.seed + number - 1)
     module = ("bftledger.cli.adversary", *words, "--seed", str(setup.seed), "--on-signal")
-    with _home(attack, setup) as home, tempfile.TemporaryDirectory(prefix="bftledger-receipts-") as receipts:
+    with (
+        _home(attack, setup, number) as home,
+        tempfile.TemporaryDirectory(prefix="bftledger-receipts-") as receipts,
+    ):
         with running_group(home, instead=dict.fromkeys(traitors, module)) as group, Watch(home, honest) as watch:
             with running_load(group, setup.load(Path(receipts))) as load:
                 clean_s, attacked_s, _ = setup.parts_s
                 load.sleep_until(clean_s)
-                if may_begin_again and any(sight.view for sight in watch.newest().values()):
+                if any(sight.view for sight in watch.newest().values()):
                     return None
-                noted = [_edge(f"{_named(traitors)} to lie", "attack", group, traitors, signal.SIGUSR1)]
+                noted = [_edge(_begins(traitors), "attack", group, traitors, signal.SIGUSR1)]
                 noted += _give_occasion(attack, group, watch, honest, attacked_s)
                 load.sleep_until(clean_s + attacked_s)
-                noted.append(
-                    _edge(f"{_named(traitors, 'is', 'are')} honest again", "end", group, traitors, signal.SIGUSR2)
-                )
+                noted.append(_edge(_ends(traitors), "end", group, traitors, signal.SIGUSR2))
                 measured = load.finish()
             _settle(group, honest)
             sights = watch.sights
-        verdict = judge(home, honest, Path(receipts), measured)
-        happened = [*noted, *events(sights, home.genesis.group, traitors)]
+        begun_s, ended_s = noted[0].at_s, noted[-1].at_s
+        happened = sorted([*noted, *events(sights, home.genesis.group, traitors)], key=lambda event: event.at_s)
+        if is_misplaced(happened, begun_s):
+            return None
+        excused_s = excuse_ms(home.config.protocol, home.genesis.group, measured.load) / 1_000
+        course = Course(
+            views=max((sight.view for sight in sights), default=0),
+            stopped=stops(noted),
+            excused_s=min(excused_s, ended_s - begun_s) if attack.is_excused else 0.0,
+        )
         return row(
             Run(
                 attack=attack,
@@ -120,28 +136,42 @@ def _run(attack: Attack, setup: Setup, *, may_begin_again: bool) -> dict[str, An
                 setup_s=setup.parts_s,
                 bucket_s=setup.bucket_s,
                 measured=measured,
-                happened=sorted(happened, key=lambda event: event.at_s),
-                begun_s=noted[0].at_s,
-                ended_s=noted[-1].at_s,
-                verdict=verdict,
+                happened=happened,
+                begun_s=begun_s,
+                ended_s=ended_s,
+                verdict=judge(home, honest, Path(receipts), measured, course),
                 deviations=_deviations(home, traitors),
                 group=home.genesis.group,
             )
         )
 
 
+def is_misplaced(happened: Iterable[Event], begun_s: float) -> bool:
+    """Whether a view was left or begun before the attack, also if nobody had seen that yet when it began."""
+    return any(event.kind in ("suspected", "view") and event.at_s < begun_s for event in happened)
+
+
+def stops(noted: Iterable[Event]) -> tuple[tuple[float, float], ...]:
+    """From when to when a replica was stopped, of the events of `_stopped`."""
+    moments = [event.at_s for event in noted if event.kind == "stopped"]
+    return tuple(zip(moments[::2], moments[1::2], strict=True))
+
+
 @contextlib.contextmanager
-def _home(attack: Attack, setup: Setup) -> Iterator[Home]:
-    """A new home, which stays as `keep`/NAME if it is to stay. Raises `OperatorError` if there is something."""
-    path = None if setup.keep is None else _kept(attack, setup.keep)
+def _home(attack: Attack, setup: Setup, number: int) -> Iterator[Home]:
+    """A new home, which stays as `keep`/NAME, NAME-2 and so on if it is to stay.
+
+    Raises `OperatorError` if there is something.
+    """
+    path = None if setup.keep is None else _kept(attack, setup.keep, number)
     if path is not None and path.exists():
         raise OperatorError(f"{path} exists: remove it, or name another directory with --keep")
     with made_home(path, replicas=setup.replicas, keep=False) as home:
         yield home
 
 
-def _kept(attack: Attack, keep: Path) -> Path:
-    return keep / re.sub(r"[^\w+-]", "-", attack.name)
+def _kept(attack: Attack, keep: Path, number: int) -> Path:
+    return keep / (re.sub(r"[^\w+-]", "-", attack.name) + (f"-{number}" if number > 1 else ""))
 
 
 def _edge(what: str, flag: str, group: LocalGroup, traitors: Sequence[ReplicaId], number: signal.Signals) -> Event:
@@ -207,7 +237,15 @@ def _deviations(home: Home, traitors: Sequence[ReplicaId]) -> dict[str, int]:
     return found
 
 
-def _named(replicas: Sequence[ReplicaId], one: str = "begins", many: str = "begin") -> str:
+def _begins(traitors: Sequence[ReplicaId]) -> str:
+    return f"{_named(traitors, 'begins', 'begin')} to lie" if traitors else "an attack would begin here"
+
+
+def _ends(traitors: Sequence[ReplicaId]) -> str:
+    return f"{_named(traitors, 'is', 'are')} honest again" if traitors else "an attack would end here"
+
+
+def _named(replicas: Sequence[ReplicaId], one: str, many: str) -> str:
     if len(replicas) == 1:
         return f"replica {replicas[0]} {one}"
     return f"replicas {', '.join(map(str, replicas[:-1]))} and {replicas[-1]} {many}"

@@ -4,6 +4,8 @@ import html
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bftledger.bench.attack_plan import FEW
+
 
 def method(document: Mapping[str, Any]) -> str:
     """For whoever wants to know what the figures mean."""
@@ -24,6 +26,18 @@ def method(document: Mapping[str, Any]) -> str:
         "replica that is next in line, any other in a backup. Some need an occasion, which they get when they begin: "
         "the primary is stopped until the others have left its view, or a backup is stopped until it lags."
     )
+    noise = (
+        "The same is done with groups in which nobody lies. What they keep between the same moments is the noise of "
+        "this machine, and no smaller difference means anything. "
+        if document.get("controls")
+        else ""
+    )
+    marks = (
+        "Where a behaviour has several runs, in rounds over all of "
+        "them, the run with the median is shown, and the verdict is the worst of all. "
+        f"Who deviated less than {FEW} times in a run had few occasions: such a run shows little, unless all that the "
+        "behaviour does is to keep silent."
+    )
     machine = (
         "The traitor thinks and signs on the same processors as everybody else, so its own effort costs the group, "
         "too. On a machine each, a group keeps more of its throughput than here under the noisy attacks."
@@ -32,11 +46,12 @@ def method(document: Mapping[str, Any]) -> str:
         "agreement": "the honest replicas have the same block at every height.",
         "durability": "what a client has a receipt for stands where the receipt says, at f+1 honest replicas at least.",
         "integrity": "each honest store passes the audit: hashes, signatures, certificates, votes, all executed anew.",
-        "progress": "each transaction that a client submitted came to a receipt, also during the attack.",
+        "progress": "each transaction that a client submitted came to a receipt, also during the attack, and none "
+        "later than the protocol needs for the view changes that the run had.",
         "guilt": "no honest replica is convicted of anything.",
     }
     listed = "".join(f"<li><b>{name}</b>: {what}</li>" for name, what in oracles.items())
-    said = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in (group, load, place, machine))
+    said = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in (group, load, place, noise + marks, machine))
     return f"{said}<p>The verdict is that of the simulator's oracles, on the real stores:</p><ul>{listed}</ul>"
 
 

@@ -16,8 +16,9 @@ from string import Template
 from typing import Any
 
 from bftledger.bench import attack_words as words
-from bftledger.bench.attack_cells import AIM, convicts, is_slow, row_html
+from bftledger.bench.attack_cells import AIM, convicts, deeds, is_slow, mark, row_html
 from bftledger.bench.attack_foot import method, setting
+from bftledger.bench.attack_repeats import repeats
 from bftledger.bench.attack_shapes import strip
 from bftledger.bench.attack_words import Row
 
@@ -25,8 +26,9 @@ from bftledger.bench.attack_words import Row
 def page(document: Mapping[str, Any]) -> str:
     """The file. `document`: what `bench/adversary.py --json` writes."""
     rows: Sequence[Row] = document["results"]
+    controls = _controls(document)
     script = "".join(["(() => {\n'use strict';\n", _part("attacks.js"), "})();\n"])
-    is_safe = all(row["ok"] for row in rows)
+    is_safe = all(row["ok"] for row in [*controls, *rows])
     title = f"{len(rows)} ways to attack a ledger" if len(rows) > 1 else f"{rows[0]['behaviour']}: the attack, measured"
     return Template(_part("attacks.html")).substitute(
         title=html.escape(title),
@@ -35,22 +37,24 @@ def page(document: Mapping[str, Any]) -> str:
         verdict_text="No violation" if is_safe else "Violation",
         story=html.escape(story(document)),
         failed=_failed(document["not_measured"]),
-        figures=_figures(rows),
+        figures=_figures(rows, controls),
         aim=f"{AIM:.0%}",
-        strip=strip(rows, AIM),
+        noise_hint=" The grey band is what honest runs keep: the noise." * bool(controls),
+        strip=strip(rows, AIM, controls[0]["ratios"] if controls else None),
         families="".join(f"<option>{html.escape(name)}</option>" for name in dict.fromkeys(r["family"] for r in rows)),
         count=len(rows),
         count_slow=sum(is_slow(row) for row in rows),
+        count_few=sum(bool(mark(row)) for row in rows),
         count_views=sum(row["view_changes"] > 0 for row in rows),
         count_convicted=sum(bool(row["evidence"]) for row in rows),
         count_violated=sum(not row["ok"] for row in rows),
-        rows="\n".join(row_html(row) for row in rows),
+        rows="\n".join(row_html(row) for row in [*controls, *rows]),
         method=method(document),
         setting=setting(document),
         style=_part("attacks.css"),
         script=script,
         script_hash=b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        data=_json({"rows": [_drawn(order, row) for order, row in enumerate(rows)]}),
+        data=_json({"rows": [_drawn(order, row) for order, row in enumerate([*controls, *rows])]}),
     )
 
 
@@ -58,6 +62,7 @@ def story(document: Mapping[str, Any]) -> str:
     """What came of it, in two sentences."""
     rows: Sequence[Row] = document["results"]
     config = document["config"]
+    controls = _controls(document)
     worst = min(rows, key=lambda row: row["ratio"] or 0.0)
     broken = sum(not row["ok"] for row in rows)
     group = (
@@ -71,31 +76,44 @@ def story(document: Mapping[str, Any]) -> str:
     )
     kept = f"{words.share(worst['ratio'])} of its throughput"
     if len(rows) == 1:
-        return f"{group}, and {safety}. It keeps {kept} under the attack."
+        return f"{group}, and {safety}. It keeps {kept} under the attack.{_noise(controls)}"
     middle = words.share(median(row["ratio"] or 0.0 for row in rows))
     return (
         f"{group} in one way after the other, and {safety}. It keeps {middle} of its throughput in the median, and "
-        f"{words.share(worst['ratio'])} under the worst attack, {worst['behaviour']}."
+        f"{words.share(worst['ratio'])} under the worst attack, {worst['behaviour']}.{_noise(controls)}"
     )
+
+
+def _controls(document: Mapping[str, Any]) -> Sequence[Row]:
+    """The row of the honest runs, if there were any."""
+    found: Sequence[Row] = document.get("controls", [])
+    return found
+
+
+def _noise(controls: Sequence[Row]) -> str:
+    if not controls:
+        return ""
+    return f" Honest runs keep {words.spread(controls[0]['ratios'])}: that is the noise."
 
 
 # ── the head ──
 
 
-def _failed(runs: Sequence[Mapping[str, str]]) -> str:
+def _failed(runs: Sequence[Mapping[str, Any]]) -> str:
     return "".join(
-        f'<p class="notice">{html.escape(run["behaviour"])} could not be measured: {html.escape(run["error"])}</p>'
+        f'<p class="notice">{html.escape(run["behaviour"])} could not be measured'
+        f"{' (misplaced)' * run.get('misplaced', False)}: {html.escape(run['error'])}</p>"
         for run in runs
     )
 
 
-def _figures(rows: Sequence[Row]) -> str:
+def _figures(rows: Sequence[Row], controls: Sequence[Row]) -> str:
     known = [row["ratio"] for row in rows if row["ratio"] is not None]
     gap = max(rows, key=lambda row: float(row["longest_gap_ms"]))
     broken = sum(not row["ok"] for row in rows)
     changed = sum(row["view_changes"] > 0 for row in rows)
     figures = [
-        ("Runs", str(len(rows)), words.counted(broken, "violation")),
+        ("Runs", str(sum(map(repeats, rows))), words.counted(broken, "violation")),
         (
             "Acknowledged",
             f"{sum(row['acknowledged'] for row in rows):,}",
@@ -108,15 +126,27 @@ def _figures(rows: Sequence[Row]) -> str:
             words.millis(gap["longest_gap_ms"]),
             gap["behaviour"] if len(rows) > 1 else "without a receipt",
         ),
+        *_slowest(rows),
         ("View changes", str(sum(row["view_changes"] for row in rows)), f"in {words.counted(changed, 'run')}"),
         ("Convicted", str(sum(bool(row["evidence"]) for row in rows)), "traitors, by proof"),
     ]
     if len(rows) == 1:
         del figures[2]
+    if controls:
+        honest = words.counted(repeats(controls[0]), "honest run")
+        figures.insert(1, ("Noise", words.spread(controls[0]["ratios"]), f"kept by {honest}"))
     return "\n".join(
         f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)} <small>{html.escape(more)}</small></dd></div>"
         for name, value, more in figures
     )
+
+
+def _slowest(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+    known = [row for row in rows if row.get("slowest_ms") is not None]
+    if not known:
+        return []
+    slowest = max(known, key=lambda row: float(row["slowest_ms"]))
+    return [("Longest wait", words.millis(slowest["slowest_ms"]), slowest["behaviour"] if len(rows) > 1 else "")]
 
 
 # ── what the script reads ──
@@ -134,7 +164,12 @@ def _drawn(order: int, row: Row) -> dict[str, Any]:
         "attacked": phases["attacked"]["tx_per_s"],
         "after": phases["after"]["tx_per_s"],
         "ratio": row["ratio"],
+        "until": row.get("ratio_until_replaced"),
         "gap": row["longest_gap_ms"],
+        "slowest": row.get("slowest_ms"),
+        "deeds": deeds(row),
+        "few": bool(mark(row)),
+        "control": not row["traitors"],
         "views": row["view_changes"],
         "convicted": len(convicts(row)),
         "ok": row["ok"],

@@ -54,13 +54,27 @@ _ANSWERING: Final = frozenset({"lie-blocks", "withhold-blocks", "slow-blocks", "
 """These lie to replicas that lag."""
 
 
+SILENT: Final = frozenset({"silent", "mute", "silent-new-view", "silent-replies", "withhold-blocks"})
+"""These say nothing: once may be all there is to it."""
+
+EXCUSED: Final = frozenset({"censor", "busy-censor", "random"})
+"""These let clients wait while they order enough else to be excused by their work."""
+
+FEW: Final = 5
+"""Who deviated less often had hardly any occasion to."""
+
+CONTROL: Final = "Control"
+
 _HARDEST: Final = {"mute": "mute:pre-prepare"}
 """What is told to those of the catalogue that else might choose something that nobody would notice."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attack:
-    """One run: `count` replicas lie in all these ways at once (`NAME` or `NAME:ARGUMENT`, as the catalogue has it)."""
+    """One run: `count` replicas lie in all these ways at once (`NAME` or `NAME:ARGUMENT`, as the catalogue has it).
+
+    Without any behaviour it is a control: nobody lies, and what changes nevertheless is noise.
+    """
 
     behaviours: tuple[str, ...]
     count: int
@@ -70,7 +84,12 @@ class Attack:
     @property
     def name(self) -> str:
         """As on the command line, without the number of traitors."""
-        return "+".join(self.behaviours)
+        return "+".join(self.behaviours) or "honest"
+
+    @property
+    def is_control(self) -> bool:
+        """Whether nobody lies."""
+        return not self.behaviours
 
     def traitors(self, n: int) -> list[ReplicaId]:
         """Who lies in a group of n."""
@@ -81,12 +100,25 @@ class Attack:
     def described(self) -> list[catalogue.Described]:
         """What the catalogue says of its behaviours."""
         known = {entry.name: entry for entry in catalogue.describe()}
-        return [known[text.partition(":")[0]] for text in self.behaviours]
+        return [known[name] for name in self._names]
 
     @property
     def family(self) -> str:
         """Of the first behaviour."""
-        return _FAMILY.get(self.behaviours[0].partition(":")[0], _ANYTHING)
+        return _FAMILY.get(self._names[0], _ANYTHING) if self.behaviours else CONTROL
+
+    @property
+    def is_excused(self) -> bool:
+        """Whether a primary's work may excuse for a while that somebody waits."""
+        return not EXCUSED.isdisjoint(self._names)
+
+    def is_few(self, deviations: int) -> bool:
+        """Whether so many are hardly an attack; none at all, or of who only keeps silent, are another matter."""
+        return 0 < deviations < FEW and not SILENT.issuperset(self._names)
+
+    @property
+    def _names(self) -> list[str]:
+        return [text.partition(":")[0] for text in self.behaviours]
 
 
 _FAMILY: Final = {
@@ -94,6 +126,10 @@ _FAMILY: Final = {
     for module in catalogue.MODULES
     for behaviour in module.BEHAVIOURS
 }
+
+
+HONEST: Final = Attack(behaviours=(), count=0, place=Place.PRIMARY, occasion=Occasion.NONE)
+"""The control."""
 
 
 def attacks(

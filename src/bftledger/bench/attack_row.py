@@ -37,7 +37,8 @@ class Run:
 
 
 def row(run: Run) -> dict[str, Any]:
-    """The row. `ratio`: attacked to clean; `ratio_replaced`: from the first honest primary of another view on."""
+    """The row. `ratio`: attacked to clean; `ratio_replaced`: from the first honest primary of another view on, and
+    `ratio_until_replaced`: up to then."""
     measured, attack = run.measured, run.attack
     phases = _phases(run)
     clean, attacked = phases["clean"], phases["attacked"]
@@ -45,10 +46,11 @@ def row(run: Run) -> dict[str, Any]:
     changes = [event for event in run.happened if event.kind == "view" and event.at_s >= run.begun_s]
     suspected = [event for event in run.happened if event.kind == "suspected" and event.at_s >= run.begun_s]
     begin, end = run.begun_s - measured.start_s, measured.load.seconds
+    deviations = sum(run.deviations.values())
     return {
         "behaviour": attack.name,
         "family": attack.family,
-        "does": " ".join(entry.does for entry in described),
+        "does": " ".join(entry.does for entry in described) or "Nobody lies. What changes nevertheless is noise.",
         "stopped_by": " ".join(entry.stopped_by for entry in described),
         "shows": " ".join(entry.shows for entry in described),
         "place": attack.place.value,
@@ -62,10 +64,13 @@ def row(run: Run) -> dict[str, Any]:
         "phases": phases,
         "ratio": _ratio(attacked, clean),
         "ratio_after": _ratio(phases["after"], clean),
+        "ratio_until_replaced": _ratio(phases["until_replaced"], clean) if "until_replaced" in phases else None,
         "ratio_replaced": _ratio(phases["replaced"], clean) if "replaced" in phases else None,
         "detected_s": run.since(suspected[0].at_s) if suspected else None,
-        "replaced_s": phases["replaced"]["span_s"][0] if "replaced" in phases else None,
+        "replaced_s": phases["until_replaced"]["span_s"][1] if "until_replaced" in phases else None,
         "longest_gap_ms": round(measured.longest_gap_s(begin, end) * 1_000, 1),
+        "slowest_ms": run.verdict.slowest_ms,
+        "bound_ms": run.verdict.bound_ms,
         "view_changes": len(changes),
         "failed": measured.failed,
         "attack_s": [0.0, run.since(run.ended_s)],
@@ -79,6 +84,8 @@ def row(run: Run) -> dict[str, Any]:
         "ok": run.verdict.ok,
         "evidence": run.verdict.evidence,
         "deviations": dict(run.deviations),
+        "deviations_per_s": round(deviations / (run.ended_s - run.begun_s), 2),
+        "few_occasions": attack.is_few(deviations),
     }
 
 
@@ -87,12 +94,19 @@ def _phases(run: Run) -> dict[str, dict[str, Any]]:
     end = measured.load.seconds
     begun, ended = run.begun_s - measured.start_s, run.ended_s - measured.start_s
     parts = {"clean": (0.0, begun), "attacked": (begun, ended), "after": (ended, end)}
-    for event in run.happened:
-        honest = event.view is not None and run.group.primary(event.view) not in run.traitors
-        if honest and event.at_s >= run.begun_s and run.ended_s - event.at_s >= _ENOUGH * (run.ended_s - run.begun_s):
-            parts["replaced"] = (event.at_s - measured.start_s, ended)
-            break
+    replaced_s = next((event.at_s for event in run.happened if _replaces(event, run)), None)
+    if replaced_s is not None:
+        at = replaced_s - measured.start_s
+        parts["until_replaced"] = (begun, at)
+        if ended - at >= _ENOUGH * (ended - begun):
+            parts["replaced"] = (at, ended)
     return {name: _phase(run, *span) for name, span in parts.items()}
+
+
+def _replaces(event: Event, run: Run) -> bool:
+    """Whether an honest primary of another view takes over, while the attack lasts."""
+    honest = event.view is not None and run.group.primary(event.view) not in run.traitors
+    return honest and run.begun_s < event.at_s < run.ended_s
 
 
 def _phase(run: Run, from_s: float, to_s: float) -> dict[str, Any]:

@@ -15,6 +15,9 @@ _RADIUS: Final = 6.5
 _MOST: Final = 1.4
 """Where the axis ends: a share beyond it, which is noise, stands there."""
 
+_THIN: Final = 0.003
+"""A band is so wide at least, as a share of the axis: else that of a single run would not be seen."""
+
 
 def spark(row: Mapping[str, Any]) -> str:
     """Throughput over the whole run, the attack shaded, with a stroke where the primary changes."""
@@ -45,8 +48,11 @@ def spark(row: Mapping[str, Any]) -> str:
     )
 
 
-def strip(rows: Sequence[Mapping[str, Any]], aim: float) -> str:
-    """A dot for each behaviour over the share of throughput that the group keeps; where dots meet, they pile up."""
+def strip(rows: Sequence[Mapping[str, Any]], aim: float, noise: Mapping[str, float] | None = None) -> str:
+    """A dot for each behaviour over the share of throughput that the group keeps; where dots meet, they pile up.
+
+    `noise`: the `least` and the `greatest` share that honest runs keep, a band behind the dots.
+    """
     known = [row for row in rows if row["ratio"] is not None]
     top = min(_MOST, max([1.2, *(row["ratio"] + 0.02 for row in known)]))
     taken: list[tuple[float, float]] = []
@@ -71,9 +77,14 @@ def strip(rows: Sequence[Mapping[str, Any]], aim: float) -> str:
         if share < top
     )
     at = f"{aim / top:.2%}"
+    band = ""
+    if noise is not None:
+        least, greatest = (min(noise[name] / top, 1.0) for name in ("least", "greatest"))
+        width = max(greatest - least, _THIN)
+        band = f'<rect class="noise" x="{least:.2%}" y="0" width="{width:.2%}" height="{_FLOOR}"/>'
     return (
         '<svg role="group" aria-label="Share of the clean throughput, by behaviour">'
-        f'<rect class="below" x="0" y="0" width="{at}" height="{_FLOOR}"/>'
+        f'<rect class="below" x="0" y="0" width="{at}" height="{_FLOOR}"/>{band}'
         f'<line class="aim" x1="{at}" x2="{at}" y1="0" y2="{_FLOOR}"/>'
         f'<line class="axis" x1="0" x2="100%" y1="{_FLOOR}" y2="{_FLOOR}"/>{ticks}{"".join(dots)}</svg>'
     )

@@ -13,24 +13,18 @@ from typing import Any
 
 from bftledger.apps.load import load_machine
 from bftledger.base.crypto import Ed25519Verifier
-from bftledger.base.group import Group
 from bftledger.base.ids import Digest, ReplicaId, TxId
 from bftledger.bench import receipts
+from bftledger.bench.attack_bound import Course, bound_ms, slowest_ms, unanswered
 from bftledger.bench.measured import Measured
 from bftledger.check.agreement import compare_chains
 from bftledger.check.durability import Durability, Held
 from bftledger.check.evidence import check_convicted
-from bftledger.check.progress import Request, check_answered, recovery_bound_ms
 from bftledger.check.violation import Violation
-from bftledger.client import State
 from bftledger.home.home import Home
-from bftledger.ledger.asking import Timing
 from bftledger.pbft.evidence import Evidence
 from bftledger.storage.audit import AuditReport, audit_store
 from bftledger.storage.snapshot import read_evidence, snapshot
-
-_NOT_WRONG = State.BUSY.value
-"""A client that is sent away has an answer, and comes again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +54,16 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """`findings` by oracle; `evidence` as in a result's row; `acknowledged`: how many receipts clients verified."""
+    """`findings` by oracle; `evidence` as in a result's row; `acknowledged`: how many receipts clients verified.
+
+    `slowest_ms`: the longest that a client waited; `bound_ms`: the longest that one may have to.
+    """
 
     findings: Mapping[str, Finding]
     evidence: list[dict[str, Any]]
     acknowledged: int
+    slowest_ms: float
+    bound_ms: int
 
     @property
     def ok(self) -> bool:
@@ -72,8 +71,17 @@ class Verdict:
         return all(finding.ok for finding in self.findings.values())
 
 
-def judge(home: Home, honest: Collection[ReplicaId], receipt_files: Path, measured: Measured) -> Verdict:
-    """Judges a run that is over: the replicas do not run any more. Audits as many stores at once as there are cores."""
+def judge(
+    home: Home,
+    honest: Collection[ReplicaId],
+    receipt_files: Path,
+    measured: Measured,
+    course: Course | None = None,
+) -> Verdict:
+    """Judges a run that is over: the replicas do not run any more. Audits as many stores at once as there are cores.
+
+    `course`: what a request may have had to wait for; None if nobody watched.
+    """
     group = home.genesis.group
     audited = dict(zip(sorted(honest), _audit_all(home, sorted(honest)), strict=True))
     durability = Durability()
@@ -85,10 +93,11 @@ def judge(home: Home, honest: Collection[ReplicaId], receipt_files: Path, measur
     forks = compare_chains(chains)
     lost = durability.violations({i: one.chain for i, one in audited.items()}, holders=group.weak_quorum)
     problems = [str(problem) for report in reports for problem in report.problems]
-    late = _unanswered(measured, home, group)
+    bound = bound_ms(home.config.protocol, group, course, measured.load.timeout_s)
+    late = unanswered(measured, bound, course.stopped if course else ())
+    slowest = slowest_ms(measured)
     convicted = {evidence.replica for one in audited.values() for evidence in one.evidence}
     slandered = check_convicted(convicted, honest=honest, group=group, is_forked=bool(forks))
-    slowest_s = max((done - begun for begun, done in zip(measured.begun, measured.done, strict=True)), default=0.0)
     reach = f"up to block {heights[0]}" + (f", the longest to {heights[-1]}" if heights[0] != heights[-1] else "")
     return Verdict(
         findings={
@@ -97,11 +106,16 @@ def judge(home: Home, honest: Collection[ReplicaId], receipt_files: Path, measur
             "integrity": Finding(
                 ok=not problems, text=problems[0] if problems else f"{len(reports)} stores are sound, executed anew"
             ),
-            "progress": Finding.of(late, f"every transaction was answered, the slowest after {slowest_s:.2f} s"),
+            "progress": Finding.of(
+                late,
+                f"every transaction was answered, the slowest after {slowest / 1_000:.2f} s of {bound / 1_000:.2f} s",
+            ),
             "guilt": Finding.of(slandered, "no honest replica is convicted"),
         },
         evidence=_kept(audited),
         acknowledged=len(durability),
+        slowest_ms=slowest,
+        bound_ms=bound,
     )
 
 
@@ -132,20 +146,6 @@ def _chain(path: Path, hashes: Sequence[Digest | None]) -> list[Held]:
         rows = db.execute("SELECT height, id FROM transactions ORDER BY height, position").fetchall()
     within = {height: tuple(TxId(tx_id) for _, tx_id in some) for height, some in groupby(rows, itemgetter(0))}
     return [Held(block_hash or Digest(b""), within.get(height, ())) for height, block_hash in enumerate(hashes)]
-
-
-def _unanswered(measured: Measured, home: Home, group: Group) -> list[Violation]:
-    """What took longer than a group needs that has healed, or came to a wrong end: f liars are no excuse."""
-    wrong = [how for _, how in measured.failures if how != _NOT_WRONG]
-    if wrong:
-        return [Violation("progress", f"a transaction came to no receipt: {how}") for how in wrong]
-    settings = home.config.protocol
-    bound = recovery_bound_ms(settings, group, Timing(patience_ms=settings.request_timeout_ms))
-    asked = (
-        Request(f"transaction {number}", round(begun * 1_000), round(done * 1_000))
-        for number, (begun, done) in enumerate(zip(measured.begun, measured.done, strict=True))
-    )
-    return check_answered(asked, healed=0, bound=bound, now=round(measured.start_s * 1_000))
 
 
 def _kept(audited: Mapping[ReplicaId, Audited]) -> list[dict[str, Any]]:

@@ -35,3 +35,11 @@ def signed(at_s: float) -> str:
 def counted(count: int, one: str, many: str = "") -> str:
     """A number of things."""
     return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
+def spread(ratios: Row | None) -> str:
+    """From the least to the greatest of some shares."""
+    if ratios is None:
+        return NO_VALUE
+    least, greatest = share(ratios["least"]), share(ratios["greatest"])
+    return least if least == greatest else f"{least[:-1]}–{greatest}"

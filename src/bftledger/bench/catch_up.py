@@ -11,7 +11,7 @@ from bftledger.bench.group import LocalGroup
 from bftledger.bench.ledgers import Counted, identical, transactions_between
 from bftledger.bench.level import Started, settle, start_until_level
 from bftledger.bench.load import EndlessLoad, endless_load
-from bftledger.bench.measured import Load, Measured
+from bftledger.bench.measured import Load, Measured, percentile, rounded
 from bftledger.bench.tally import Tally
 
 _PART: Final = "catch-up"
@@ -108,10 +108,20 @@ def _chosen(group: LocalGroup) -> tuple[ReplicaId, ReplicaId]:
 
 
 def _load(measured: Measured | None, lag: Lag, started_s: float, started: Started) -> dict[str, Any]:
-    """The load's throughput while the replica was away, and while it caught up; None where there was no such time."""
+    """The load's throughput while the replica was away, and while it caught up; None where there was no such time.
+
+    And the latencies of the clients while it caught up.
+    """
     while_away = while_catching_up = None
+    latencies: list[float] = []
     if measured is not None and lag.blocks:
         while_away = round(measured.tx_per_s_between(0.0, started_s), 1)
     if measured is not None and lag.is_loaded:
-        while_catching_up = round(measured.tx_per_s_between(started_s, started.level_at - measured.start_s), 1)
-    return {"load_tx_per_s_away": while_away, "load_tx_per_s": while_catching_up}
+        level_s = started.level_at - measured.start_s
+        while_catching_up = round(measured.tx_per_s_between(started_s, level_s), 1)
+        latencies = measured.latencies_ms_between(started_s, level_s)
+    return {
+        "load_tx_per_s_away": while_away,
+        "load_tx_per_s": while_catching_up,
+        **{f"p{percent}_ms": rounded(percentile(latencies, percent)) for percent in (50, 99)},
+    }

@@ -8,11 +8,10 @@ processor time that is spent in the replicas counts: not the clients', nor what 
 import cProfile
 import heapq
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 
 from bftledger.apps.load import load_machine
 from bftledger.base import cbor
@@ -20,7 +19,7 @@ from bftledger.base.crypto import Ed25519Signer, Ed25519Verifier
 from bftledger.base.genesis import Genesis, ReplicaKeys
 from bftledger.base.ids import Millis, ReplicaId
 from bftledger.base.transaction import NONCE_BYTES, sign
-from bftledger.bench.stages import OTHER, SIGNATURES, Stopwatch
+from bftledger.bench.stages import Reading, Stopwatch
 from bftledger.engine.engine import Engine, Round
 from bftledger.ledger import client_wire
 from bftledger.ledger.client_messages import Committed, Submit
@@ -54,29 +53,6 @@ class Work:
     seed: int = 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """Microseconds of one replica's processor time per transaction. `stages`: of it, by stage."""
-
-    total_us: float
-    stages: dict[str, float]
-
-    @property
-    def beyond_checks_us(self) -> float:
-        """All but the checks of signatures."""
-        return self.total_us - self.stages[SIGNATURES]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """What came of a work: the primary's cost, and the mean of the backups'."""
-
-    work: Work
-    blocks: int
-    primary: Cost
-    backup: Cost
-
-
 @dataclass
 class Member:
     """A replica with what is on its way to it."""
@@ -88,23 +64,23 @@ class Member:
     timers: dict[type[Timer], tuple[int, Timer]] = field(default_factory=dict)
     has_more: bool = False
     cpu_ns: int = 0
-    spent: dict[str, float] = field(default_factory=dict)
+    watched: Reading = field(default_factory=Reading)
+    """The same time by stage, as far as the group is watched."""
 
 
 class Group:
-    """Replicas on stores in `directory`. `watch`: also find out which stages their time goes to."""
+    """Replicas on stores in `directory`. `profile`: of the backups, all of them together."""
 
-    def __init__(
-        self, directory: Path, work: Work, watch: Stopwatch | None = None, profile: cProfile.Profile | None = None
-    ) -> None:
-        signers = [Ed25519Signer(bytes([i + 1]) * 32) for i in range(work.replicas)]
-        self.genesis = _genesis(signers)
+    def __init__(self, directory: Path, work: Work, profile: cProfile.Profile | None = None) -> None:
+        keys = signers(work.replicas)
+        self.genesis = _genesis(keys)
         self.now = START
         self.answered = 0
         self.members = []
-        self._watch = watch
+        self.watch: Stopwatch | None = None
+        """While it is set, and running, the stages are counted."""
         self._profile = profile
-        for i, signer in enumerate(signers):
+        for i, signer in enumerate(keys):
             me = ReplicaId(i)
             store = SqliteStore(directory / f"{i}.db", self.genesis.genesis_hash, me)
             engine = Engine(
@@ -128,7 +104,7 @@ class Group:
         """What has been counted so far does not count."""
         for member in self.members:
             member.cpu_ns = 0
-            member.spent.clear()
+            member.watched = Reading()
 
     def commit(self, frames: Sequence[bytes]) -> None:
         """Submits transactions to the primary, and lets time pass until all of them are answered."""
@@ -154,17 +130,14 @@ class Group:
             receiver.inbox.append((sender, frame))
 
     def _timed(self, member: Member) -> Round:
-        if self._watch is not None:
-            self._watch.clear()
         if self._profile is not None and member.engine.me != PRIMARY:
             return self._profile.runcall(self._round, member)
         begun = time.process_time_ns()
         finished = self._round(member)
         took = time.process_time_ns() - begun
         member.cpu_ns += took
-        if self._watch is not None:
-            for stage, spent in self._watch.stages().items():
-                member.spent[stage] = member.spent.get(stage, 0.0) + spent
+        if self.watch is not None:
+            member.watched.add(self.watch.read(took))
         return finished
 
     def _round(self, member: Member) -> Round:
@@ -194,9 +167,14 @@ class Group:
             self.answered += len(reply.items)
 
 
+def signers(replicas: int) -> list[Ed25519Signer]:
+    """The replicas' keys, the same whenever they are made."""
+    return [Ed25519Signer(bytes([i + 1]) * 32) for i in range(replicas)]
+
+
 def submissions(work: Work) -> list[bytes]:
     """The clients' frames, signed: the same for the same work."""
-    genesis = _genesis([Ed25519Signer(bytes([i + 1]) * 32) for i in range(work.replicas)])
+    genesis = _genesis(signers(work.replicas))
     chance = Random(work.seed)
     senders = [Ed25519Signer(chance.randbytes(32)) for _ in range(work.senders)]
     payloads = [_put(i, work.size, chance) for i in range(min(KEYS, work.transactions))]
@@ -225,63 +203,6 @@ def _put(number: int, size: int, chance: Random) -> bytes:
     return cbor.encode(["put", key, chance.randbytes(max(0, size - around))])
 
 
-def measure(work: Work, *, repeat: int = 3, say: Callable[[str], None] = lambda _: None) -> Measured:
-    """The least cost of several runs: a machine that others use only ever adds to it."""
-    frames = submissions(work)
-    watch = Stopwatch()
-    plain: list[Group] = []
-    watched: list[Group] = []
-    for turn in range(repeat):
-        say(f"{work.transactions} transactions, {work.batch} at a time: run {turn + 1} of {repeat} …")
-        plain.append(_run(work, frames))
-        with watch.running():
-            watched.append(_run(work, frames, watch))
-    backups = range(1, work.replicas)
-    return Measured(
-        work=work,
-        blocks=plain[0].members[PRIMARY].engine.ledger.tip.height,
-        primary=_cost(work, plain, watched, [PRIMARY]),
-        backup=_cost(work, plain, watched, backups),
-    )
-
-
-def profile(work: Work) -> cProfile.Profile:
-    """The backups' work under cProfile, all of them together."""
-    profiler = cProfile.Profile(time.thread_time)
-    _run(work, submissions(work), profiler=profiler)
-    return profiler
-
-
-def _run(
-    work: Work, frames: Sequence[bytes], watch: Stopwatch | None = None, profiler: cProfile.Profile | None = None
-) -> Group:
-    with TemporaryDirectory() as directory:
-        group = Group(Path(directory), work, watch, profiler)
-        try:
-            for start in range(0, len(frames), work.batch):
-                if start == WARM_UP_BATCHES * work.batch:
-                    group.forget()
-                    if profiler is not None:
-                        profiler.clear()
-                group.commit(frames[start : start + work.batch])
-        finally:
-            group.close()
-    return group
-
-
-def _cost(work: Work, plain: Sequence[Group], watched: Sequence[Group], replicas: Sequence[int]) -> Cost:
-    """The mean over these replicas, of the run in which it was least; whole and stages are of different runs."""
-    per_us = 1_000 * work.transactions * len(replicas)
-    total = min(sum(group.members[i].cpu_ns for i in replicas) for group in plain) / per_us
-    spent = [
-        {stage: sum(group.members[i].spent[stage] for i in replicas) / per_us for stage in group.members[0].spent}
-        for group in watched
-    ]
-    stages = min(spent, key=lambda stages: sum(stages.values()))
-    stages[OTHER] = max(0.0, total - sum(us for stage, us in stages.items() if stage != OTHER))
-    return Cost(total_us=total, stages=stages)
-
-
-def _genesis(signers: Sequence[Ed25519Signer]) -> Genesis:
-    keys = tuple(ReplicaKeys(signer.public_key, bytes([i + 1]) * 32) for i, signer in enumerate(signers))
-    return Genesis(name="bench", created=START, app="kv", replicas=keys, members=())
+def _genesis(keys: Sequence[Ed25519Signer]) -> Genesis:
+    replicas = tuple(ReplicaKeys(key.public_key, bytes([i + 1]) * 32) for i, key in enumerate(keys))
+    return Genesis(name="bench", created=START, app="kv", replicas=replicas, members=())

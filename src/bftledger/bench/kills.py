@@ -1,4 +1,4 @@
-"""The primary dies with SIGKILL under load: how long nothing is committed, and until the throughput is back."""
+"""The primary dies with SIGKILL under load: how long nothing new is committed, and until the throughput is back."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from bftledger.bench.ledgers import Counted, identical, transactions_between
 from bftledger.bench.level import settle, start_until_level
 from bftledger.bench.load import running_load
 from bftledger.bench.measured import Load, Measured, percentile, rounded
-from bftledger.bench.outage import Around, outage, timeline
+from bftledger.bench.outage import Around, longest_gap, outage, timeline
 from bftledger.bench.tally import Tally
 
 _PART: Final = "kill"
@@ -37,6 +37,7 @@ def kill_primary(group: LocalGroup, load: Load, tally: Tally, *, before_s: float
             view = _view(watch)
             killed_s, victim = time.monotonic(), members.primary(view)
             group.kill(victim)
+            dead_s = time.monotonic()
             measured = running.finish()
         tally.add(measured)
         had = Counted(home.ledger_path(victim)).height
@@ -48,6 +49,7 @@ def kill_primary(group: LocalGroup, load: Load, tally: Tally, *, before_s: float
     around = Around(
         from_s=measured.start_s,
         killed_s=killed_s,
+        dead_s=dead_s,
         to_s=measured.start_s + measured.load.seconds,
         bucket_s=bucket_s,
     )
@@ -56,7 +58,7 @@ def kill_primary(group: LocalGroup, load: Load, tally: Tally, *, before_s: float
         "killed": victim,
         "view_before": view,
         **_outage(measured, around),
-        "ledger_gap_ms": round(outage(rises(sights), around).gap_s * 1_000, 1),
+        "ledger_gap_ms": round(longest_gap(rises(sights), around)[0] * 1_000, 1),
         **_views(happened, view, killed_s),
         "missed_blocks": started.height - had,
         "missed_tx": transactions_between(other, had, started.height),
@@ -86,9 +88,10 @@ def _view(watch: Watch) -> View:
 
 
 def _outage(measured: Measured, around: Around) -> dict[str, Any]:
-    found = outage(measured.done, around)
+    found = outage(measured.begun, measured.done, around)
     latencies = measured.latencies_ms
     return {
+        "outage_ms": None if found.outage_s is None else round(found.outage_s * 1_000, 1),
         "gap_ms": round(found.gap_s * 1_000, 1),
         "gap_end_ms": round(found.gap_end_s * 1_000, 1),
         "recovery_ms": None if found.recovery_s is None else round(found.recovery_s * 1_000, 1),

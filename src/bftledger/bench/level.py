@@ -1,7 +1,6 @@
 """Starting a replica, and finding out when it answers and when it is level with the others."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, Final
 from bftledger.base.errors import OperatorError
 from bftledger.base.ids import ReplicaId
 from bftledger.bench.group import Group, LocalGroup
+from bftledger.bench.listening import listens
 from bftledger.client import AsyncClient
 from bftledger.home.home import Home
 from bftledger.node.readiness import Statuses
@@ -65,7 +65,7 @@ def is_level(heights: Mapping[ReplicaId, int], replica: ReplicaId) -> bool:
 
 
 async def _until_level(group: LocalGroup, replica: ReplicaId, begun: float) -> Started:
-    while not await _listens(group.home, replica):
+    while not await listens(group.home, replica):
         _check_time(group, begun, LEVEL_S, f"replica {replica} does not answer")
         await asyncio.sleep(_POLL_S)
     answered: float | None = None
@@ -103,16 +103,3 @@ def _check_time(group: LocalGroup, begun: float, within_s: float, what: str) -> 
     group.check()
     if time.monotonic() - begun > within_s:
         raise OperatorError(f"{what} after {within_s:.0f} s")
-
-
-async def _listens(home: Home, replica: ReplicaId) -> bool:
-    """Whether somebody accepts connections where clients find it. Not found out of addresses other than TCP's."""
-    scheme, _, address = home.config.replicas[replica].client.partition("://")
-    if scheme != "tcp":
-        return True
-    host, _, port = address.rpartition(":")
-    with contextlib.suppress(OSError):
-        _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-        writer.close()
-        return True
-    return False

@@ -2,12 +2,27 @@
 
 import argparse
 import math
+import os
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
+from bftledger.apps.kv_payload import MAX_OPERATIONS
+from bftledger.base.errors import OperatorError
 from bftledger.bench.measured import Load, Measured
 from bftledger.bench.payloads import payload_bytes
 from bftledger.bench.results import say
+
+WAIT_QUIET_VARIABLE: Final = "BFTLEDGER_BENCH_WAIT_QUIET"
+"""The environment's word for `--wait-quiet`, for whoever runs many of the scripts."""
+
+_DAY_S: Final = 86_400
+
+
+class Misused(OperatorError):
+    """A command line that makes no sense, whatever the machine: the text is one line, the exit status 2.
+
+    For what no type of a single option can find. Raise it before anything is measured.
+    """
 
 
 def parser(description: str, examples: str) -> argparse.ArgumentParser:
@@ -19,9 +34,20 @@ def parser(description: str, examples: str) -> argparse.ArgumentParser:
     )
 
 
-def add_output(options: argparse.ArgumentParser) -> None:
-    """Where the result goes: `--json`, `--png`, `--html`, and `--from` for one that is there already."""
+def add_output(options: argparse.ArgumentParser, *, wait_quiet_s: float = 30.0) -> None:
+    """Where the result goes: `--json`, `--png`, `--html`, and `--from` for one that is there already.
+
+    And `--wait-quiet`, with that default: what all scripts do before they measure.
+    """
     add = options.add_argument
+    add(
+        "--wait-quiet",
+        type=seconds_or_none,
+        default=os.environ.get(WAIT_QUIET_VARIABLE, f"{wait_quiet_s:g}"),
+        metavar="SECONDS",
+        help="before the calibration, wait at most so long until the cores are idle; 0: do not look "
+        f"(default {wait_quiet_s:g}, or what {WAIT_QUIET_VARIABLE} says)",
+    )
     add("--json", nargs="?", const="-", metavar="FILE", help="write the result as JSON; - is standard output")
     add("--png", type=Path, metavar="FILE", help="draw it; further pictures are called FILE-2.png and so on")
     add("--html", type=Path, metavar="FILE", help="write it as one self-contained page")
@@ -80,8 +106,11 @@ def load_config(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def check_payload(size: int, operations: int = 1) -> None:
-    """Raises ValueError if there is no operation of so many bytes, or no transaction of so many of them."""
-    payload_bytes(size, operations)
+    """Raises `Misused` if there is no operation of so many bytes, or no transaction of so many of them."""
+    try:
+        payload_bytes(size, operations)
+    except ValueError as error:
+        raise Misused(str(error)) from None
 
 
 def say_troubles(measured: Measured) -> None:
@@ -107,9 +136,37 @@ def counts(text: str) -> list[int]:
     return [count(part) for part in text.split(",")]
 
 
+def size(text: str) -> int:
+    """The bytes of an operation that there is."""
+    found = count(text)
+    try:
+        payload_bytes(found, 1)
+    except ValueError as error:
+        _refuse(str(error))
+    return found
+
+
+def sizes(text: str) -> list[int]:
+    """Several of them, separated by commas."""
+    return [size(part) for part in text.split(",")]
+
+
+def operations(text: str) -> list[int]:
+    """Numbers of operations that a transaction may have, separated by commas."""
+    found = counts(text)
+    if max(found) > MAX_OPERATIONS:
+        _refuse(f"a transaction has no {max(found)} operations: use 1 to {MAX_OPERATIONS}")
+    return found
+
+
 def seconds(text: str) -> float:
     """A time above 0 and below a day."""
-    return _positive(text, 86_400, "a time in seconds above 0")
+    return _positive(text, _DAY_S, "a time in seconds above 0")
+
+
+def seconds_or_none(text: str) -> float:
+    """A time of 0 or more, below a day."""
+    return _positive(text, _DAY_S, "a time in seconds of 0 or more", or_zero=True)
 
 
 def rates(text: str) -> list[float]:
@@ -117,12 +174,12 @@ def rates(text: str) -> list[float]:
     return [_positive(part, 1e6, "a rate per second above 0") for part in text.split(",")]
 
 
-def _positive(text: str, limit: float, what: str) -> float:
+def _positive(text: str, limit: float, what: str, *, or_zero: bool = False) -> float:
     try:
         value = float(text)
     except ValueError:
-        value = 0.0
-    return value if math.isfinite(value) and 0 < value < limit else _refuse(f"{text!r} is not {what}")
+        value = math.nan
+    return value if 0 < value < limit or (or_zero and value == 0) else _refuse(f"{text!r} is not {what}")
 
 
 def _refuse(text: str) -> NoReturn:

@@ -8,8 +8,17 @@ from bftledger.bench.catch_up import fits
 from bftledger.bench.fits import spread
 from bftledger.bench.kills import is_kill
 
-SPREAD: Final = ("gap_ms", "ledger_gap_ms", "gap_end_ms", "suspected_ms", "new_view_ms", "recovery_ms", "level_s")
-"""Of the rows of kills: what is summed up."""
+SPREAD: Final = (
+    "outage_ms",
+    "gap_ms",
+    "ledger_gap_ms",
+    "gap_end_ms",
+    "suspected_ms",
+    "new_view_ms",
+    "recovery_ms",
+    "level_s",
+)
+"""Of the rows of kills: what is summed up, what counts most comes first."""
 
 
 def summary(rows: Sequence[Mapping[str, Any]], verdict: Verdict) -> dict[str, Any]:

@@ -7,12 +7,15 @@ seed          of everything decided by chance
 calibration   Ed25519 verifications per second on one core of the machine
 calibrations  the same, SQLite commits per second, and the microseconds of a ZeroMQ round trip
 ceiling_tx_per_s  cores × calibration / n: what replicas that share the machine cannot pass
-machine, versions, config   where, with which software, and with what settings
+machine, versions, config   where, with which software, and with what settings; `machine.busy_before` is the share of
+              the cores that was busy right before the calibration, null if nobody looked
 results       one object per row of the table, and more by the benchmark
 """
 
 import json
+import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,6 +25,7 @@ from typing import Any
 from bftledger.base.errors import OperatorError
 from bftledger.bench import machine
 from bftledger.bench.calibration import Calibration
+from bftledger.bench.quiet import until_quiet
 from bftledger.home.home import Home
 
 Result = dict[str, Any]
@@ -40,12 +44,16 @@ class Setting:
 
     @classmethod
     def take(cls, bench: str, *, seed: int, replicas: int, directory: Path, config: Mapping[str, Any]) -> "Setting":
-        """Calibrates, which takes about two seconds; `directory` is on the file system that is measured."""
+        """Calibrates, which takes about two seconds; `directory` is on the file system that is measured.
+
+        Before that it waits until the machine is quiet, as `quiet.patience` says.
+        """
+        busy = until_quiet(say)
         return cls(
             bench=bench,
             seed=seed,
             replicas=replicas,
-            machine=machine.machine(directory),
+            machine=machine.machine(directory) | {"busy_before": None if busy is None else round(busy, 3)},
             calibration=Calibration.measure(directory),
             config=config,
         )
@@ -90,16 +98,32 @@ def group_config(home: Home) -> dict[str, Any]:
     }
 
 
+def document(result: Result) -> str:
+    """The object as JSON."""
+    return json.dumps(result, indent=1, ensure_ascii=False)
+
+
 def write(result: Result, to: str) -> None:
     """Writes the object as JSON to that file, or to standard output if `to` is "-". Raises `OperatorError`."""
-    text = json.dumps(result, indent=1, ensure_ascii=False)
     if to == "-":
-        print(text)
+        print(document(result))
         return
     try:
-        Path(to).write_text(text + "\n", encoding="utf-8")
+        Path(to).write_text(document(result) + "\n", encoding="utf-8")
     except OSError as error:
         raise OperatorError(f"{to}: cannot be written: {error.strerror}") from None
+
+
+def check_writable(path: Path) -> None:
+    """Raises `OperatorError` if no file can be written there, as far as can be known before. All stays as it is."""
+    try:
+        if path.is_file() or path.is_dir():
+            os.close(os.open(path, os.O_WRONLY))  # neither made nor emptied
+        elif not path.exists():  # what is a pipe or a device is not touched before it is used
+            with tempfile.TemporaryFile(dir=path.resolve().parent):
+                pass
+    except OSError as error:
+        raise OperatorError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def read(path: Path) -> Result:

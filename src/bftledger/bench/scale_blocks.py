@@ -103,6 +103,7 @@ def _traffic_row(group: Group, heights: range, transactions: int) -> dict[str, A
         "messages_per_block": round(found.messages / blocks, 2),
         "expected_messages_per_block": wanted.messages // blocks,
         "excess_messages": round(excess[0], 4),
+        "again_per_block": round(group.traffic.votes_again / blocks, 2),
         "bytes_per_block": round(found.bytes / blocks, 1),
         "expected_bytes_per_block": round(wanted.bytes / blocks),
         "excess_bytes": round(excess[1], 4),

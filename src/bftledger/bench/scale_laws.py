@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from bftledger.bench import scale_loads
 from bftledger.bench.scale_fit import laws
+from bftledger.bench.scale_timeouts import is_carried, trouble
 from bftledger.bench.scale_traffic import SURPRISE, expected_messages
 
 Row = Mapping[str, Any]
@@ -48,26 +50,60 @@ def all_laws(blocks: Sequence[Row], views: Sequence[Row]) -> list[dict[str, Any]
     return found
 
 
+def ceiling_tx_per_s(row: Row, verifications_per_s: float, shared: int, machine: int) -> float:
+    """What the replicas of a load cannot pass, because each verifies the signature of every transaction.
+
+    With a core each that is what one core verifies. Else they share cores: `shared` of them where that is predicted,
+    and those of the `machine` where it is measured.
+    """
+    replicas: int = row["replicas"]
+    match row["how"]:
+        case scale_loads.OWN_CORES:
+            return verifications_per_s
+        case scale_loads.SHARED_CORES:
+            return shared * verifications_per_s / replicas
+        case _:
+            return machine * verifications_per_s / replicas
+
+
 def surprises(blocks: Sequence[Row], views: Sequence[Row], loads: Sequence[Row]) -> list[str]:
-    """A sentence for each figure that is more than a tenth above what the protocol needs."""
+    """A sentence for each figure that is more than a tenth above what the protocol needs, and for each load in which
+    the primary was changed or a transaction was not committed, though nothing was wrong with any replica."""
     found = [
         f"{row['replicas']} replicas, batches of {row['batch']}: {row['messages_per_block']:,.0f} messages and "
         f"{row['bytes_per_block']:,.0f} bytes per block where {row['expected_messages_per_block']:,} and "
-        f"{row['expected_bytes_per_block']:,} were expected"
+        f"{row['expected_bytes_per_block']:,} were expected{_again(row.get('again_per_block'))}"
         for row in blocks
         if row["is_surprise"]
     ]
     found += [
-        f"{row['replicas']} replicas, {row['load']}, {row['how']}: {row['messages_per_block']:,.0f} messages of the "
-        f"normal case per block where {sum(expected_messages(row['replicas']).values()):,} were expected"
+        f"{_load(row)}: {row['messages_per_block']:,.0f} messages of the normal case per block where "
+        f"{sum(expected_messages(row['replicas']).values()):,} were expected{_again(row.get('again_per_block'))}"
         for row in loads
-        if (row.get("excess_messages") or 0.0) > SURPRISE
+        if (row.get("excess_messages") or 0.0) > SURPRISE and is_carried(row)
+    ]
+    found += [
+        f"{_load(row)}: {trouble(row)}, though nothing was wrong with any replica"
+        for row in loads
+        if not is_carried(row)
     ]
     found += [
         f"{row['replicas']} replicas, view change with {row['in_flight']} slots in flight: {row['view_changes']:,} "
         f"VIEW-CHANGEs and {row['new_views']:,} NEW-VIEWs where {row['expected_view_changes']:,} and "
         f"{row['expected_new_views']:,} were expected"
+        f"{_again(row.get('view_changes_again'))}{_again(row.get('new_views_again'), ' and')}"
         for row in views
         if row["is_surprise"]
     ]
     return found
+
+
+def _load(row: Row) -> str:
+    timeout_ms = row.get("request_timeout_ms")
+    timeout = "" if timeout_ms is None else f", T {timeout_ms:,} ms"
+    return f"{row['replicas']} replicas, {row['load']}, {row['how']}{timeout}"
+
+
+def _again(count: float | None, before: str = "; sent again to the same replica:") -> str:
+    """How many were sent there before; nothing for a result that does not say."""
+    return "" if count is None else f"{before} {count:,.0f}"

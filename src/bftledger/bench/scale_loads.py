@@ -94,6 +94,8 @@ def predict(model: Model, loop: ClosedLoop) -> dict[str, Any]:
                 "how": SHARED_CORES if shared else OWN_CORES,
                 "load": loop.name,
                 "clients": loop.clients,
+                "request_timeout_ms": settings.request_timeout_ms,
+                "status_interval_ms": settings.status_interval_ms,
                 **_measure(group, loop),
             }
 
@@ -126,6 +128,7 @@ def _measure(group: Group, loop: ClosedLoop) -> dict[str, Any]:
         "tx_per_s": round(len(good) / seconds, 1) if seconds else 0.0,
         **_latencies(good),
         "tx_per_block": round(len(good) / blocks, 1) if blocks else None,
+        "ms_per_block": round(1_000 * seconds / blocks, 1) if blocks else None,
         "view": group.view,
         "failed": dict(Counter(answer.outcome.state.value for answer in answers if not answer.outcome.ok)),
         "error": None if is_finished else f"{len(good)} of {loop.receipts} receipts before it was given up",
@@ -150,13 +153,14 @@ def _traffic(group: Group, height: int) -> dict[str, Any]:
     slots = range(height + 1, 1 + min(host.engine.ledger.tip.height for host in group.replicas))
     blocks = group.height - height
     if not slots:
-        return {"messages_per_block": None, "excess_messages": None, "others_per_block": None}
+        return dict.fromkeys(("messages_per_block", "excess_messages", "again_per_block", "others_per_block"))
     found = fmean(group.traffic.of_slot[slot] for slot in slots)
     needed = sum(expected_messages(group.model.replicas).values())
     said = group.traffic.between_replicas()
     return {
         "messages_per_block": round(found, 2),
         "excess_messages": round(found / needed - 1, 4),
+        "again_per_block": round(group.traffic.votes_again / blocks, 2),
         "others_per_block": {
             kind: round(amount.messages / blocks, 2) for kind, amount in said.items() if kind not in NORMAL_CASE
         },

@@ -19,6 +19,8 @@ def measure_processes(replicas: int, load: Load, settings: Settings) -> dict[str
         "how": PROCESSES,
         "load": f"{load.clients} clients",
         "clients": load.clients,
+        "request_timeout_ms": settings.request_timeout_ms,
+        "status_interval_ms": settings.status_interval_ms,
         "error": None,
     }
     try:

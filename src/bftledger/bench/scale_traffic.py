@@ -49,6 +49,10 @@ class Traffic:
         """The longest frame of each kind, in bytes."""
         self.of_slot: Counter[int] = Counter()
         """Messages of the normal case by their sequence number, since the beginning: `clear` leaves them."""
+        self.again: Counter[str] = Counter()
+        """By kind, between replicas: frames that had been sent to the same replica before, by whomever."""
+        self._sent: set[int] = set()
+        """The hashes of all of those; the frames themselves would be too many."""
         self._of_clients: dict[int, str] = {}
         self._last: tuple[bytes, int] = b"", 0
 
@@ -58,6 +62,7 @@ class Traffic:
         assert number is not None, "who is honest sends frames of known kinds"
         if CLIENTS not in (source, to):
             kind = BY_NUMBER[number].name
+            self._look_for_it(to, kind, frame)
         elif (known := self._of_clients.get(number)) is not None:
             kind = known
         else:
@@ -70,6 +75,12 @@ class Traffic:
             self.of_slot[self._seq(frame)] += 1
         return kind
 
+    def _look_for_it(self, to: int, kind: str, frame: bytes) -> None:
+        """Whether it was sent there before: what is said again is the same frame, for it is signed once."""
+        before = len(self._sent)
+        self._sent.add(hash((to, frame)))
+        self.again[kind] += len(self._sent) == before
+
     def _seq(self, frame: bytes) -> int:
         """A frame that goes to all is the same one to each, and looked at once."""
         if frame is not self._last[0]:
@@ -77,8 +88,8 @@ class Traffic:
         return self._last[1]
 
     def clear(self) -> None:
-        """Begins to count anew."""
-        for counter in (self.messages, self.bytes, self.largest):
+        """Begins to count anew. What was sent is not forgotten."""
+        for counter in (self.messages, self.bytes, self.largest, self.again):
             counter.clear()
 
     def by_kind(self) -> dict[str, Amount]:
@@ -89,6 +100,11 @@ class Traffic:
     def between_replicas(self) -> dict[str, Amount]:
         """The same without what clients say and are told."""
         return {kind: amount for kind, amount in self.by_kind().items() if kind in _NAMES}
+
+    @property
+    def votes_again(self) -> int:
+        """How many messages of the normal case had been sent to the same replica before."""
+        return sum(self.again[kind] for kind in NORMAL_CASE)
 
     def sent_by(self, replica: ReplicaId) -> Amount:
         """What this replica has sent to others, STATUS left out."""

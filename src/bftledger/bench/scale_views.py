@@ -3,6 +3,9 @@
 The primary proposes some slots, all replicas prepare them, and no COMMIT of that view arrives: so every VIEW-CHANGE
 holds the certificates of these slots, and the NEW-VIEW a quorum of VIEW-CHANGEs. Then the primary is silent for ever.
 Without slots in flight it is silent before a transaction comes. Each replica has a core of its own.
+
+VIEW-CHANGE and NEW-VIEW are needed once by each other replica. `…_again` counts those that had been sent to the same
+replica before, which happens upon STATUS only.
 """
 
 from dataclasses import replace
@@ -72,10 +75,12 @@ def _traffic_row(group: Group) -> dict[str, Any]:
     excess = both.messages / sum(expected.values()) - 1
     return {
         "view_changes": changes.messages,
+        "view_changes_again": group.traffic.again[VIEW_CHANGE],
         "expected_view_changes": expected[VIEW_CHANGE],
         "view_change_bytes": changes.bytes,
         "view_change_longest": group.traffic.largest[VIEW_CHANGE],
         "new_views": news.messages,
+        "new_views_again": group.traffic.again[NEW_VIEW],
         "expected_new_views": expected[NEW_VIEW],
         "new_view_bytes": news.bytes,
         "new_view_longest": group.traffic.largest[NEW_VIEW],

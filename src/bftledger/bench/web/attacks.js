@@ -3,7 +3,8 @@
 const data = JSON.parse(document.getElementById('data').textContent);
 const rows = new Map(data.rows.map((row) => [row.id, row]));
 const table = document.getElementById('attacks');
-const bodies = [...table.tBodies];
+const all = [...table.tBodies];
+const bodies = all.filter((body) => !rows.get(body.id).control); // a control stays on top, whatever is looked for
 const tip = document.getElementById('tip');
 const search = document.getElementById('search');
 const family = document.getElementById('family');
@@ -37,12 +38,12 @@ function millis(ms) {
 
 const ORDERS = {
   order: (row) => row.order, clean: (row) => row.clean, attacked: (row) => row.attacked, after: (row) => row.after,
-  ratio: (row) => row.ratio, gap: (row) => row.gap, views: (row) => row.views,
+  ratio: (row) => row.ratio, until: (row) => row.until, slowest: (row) => row.slowest, deeds: (row) => row.deeds, gap: (row) => row.gap, views: (row) => row.views,
   convicted: (row) => row.convicted, verdict: (row) => (row.ok ? 0 : 1),
 };
-const WORST_FIRST = new Set(['gap', 'views', 'convicted', 'verdict']);
+const WORST_FIRST = new Set(['gap', 'slowest', 'views', 'convicted', 'verdict']);
 const KINDS = {
-  slow: (row) => row.slow, views: (row) => row.views > 0, convicted: (row) => row.convicted > 0, violated: (row) => !row.ok,
+  slow: (row) => row.slow, few: (row) => row.few, views: (row) => row.views > 0, convicted: (row) => row.convicted > 0, violated: (row) => !row.ok,
 };
 
 function isWanted(row) {
@@ -71,8 +72,12 @@ function sort(head) {
   const down = before ? before === 'ascending' : downFirst;
   for (const other of table.tHead.querySelectorAll('[aria-sort]')) other.removeAttribute('aria-sort');
   head.setAttribute('aria-sort', down ? 'descending' : 'ascending');
-  const order = (body) => ORDERS[key](rows.get(body.id)) ?? -1;
-  bodies.sort((a, b) => (down ? order(b) - order(a) : order(a) - order(b)) || rows.get(a.id).order - rows.get(b.id).order);
+  const compare = (a, b) => { // what has no value comes last, whichever way
+    const [one, other] = [a, b].map((row) => ORDERS[key](row));
+    if (one === null || other === null) return (one === null) - (other === null);
+    return down ? other - one : one - other;
+  };
+  bodies.sort((a, b) => compare(rows.get(a.id), rows.get(b.id)) || rows.get(a.id).order - rows.get(b.id).order);
   table.append(...bodies);
 }
 
@@ -103,7 +108,7 @@ function toggle(body, open = !body.classList.contains('open')) {
   if (open) draw(detail.querySelector('.chart'), rows.get(body.id));
 }
 
-for (const body of bodies) {
+for (const body of all) {
   body.querySelector('.row').addEventListener('click', () => {
     if (!window.getSelection().isCollapsed) return;
     toggle(body);
@@ -116,11 +121,11 @@ for (const body of bodies) {
     setTimeout(() => { copy.textContent = 'copy'; }, 1200);
   });
 }
-document.getElementById('open-all').addEventListener('click', () => bodies.forEach((body) => { if (!body.hidden) toggle(body, true); }));
-document.getElementById('close-all').addEventListener('click', () => bodies.forEach((body) => toggle(body, false)));
+document.getElementById('open-all').addEventListener('click', () => all.forEach((body) => { if (!body.hidden) toggle(body, true); }));
+document.getElementById('close-all').addEventListener('click', () => all.forEach((body) => toggle(body, false)));
 
 function goTo(id) {
-  const body = bodies.find((one) => one.id === id);
+  const body = all.find((one) => one.id === id);
   if (!body) return;
   if (body.hidden) reset();
   toggle(body, true);
@@ -260,7 +265,7 @@ function draw(chart, row) {
 }
 
 new ResizeObserver(() => {
-  for (const body of bodies) if (body.classList.contains('open')) draw(body.querySelector('.chart'), rows.get(body.id));
+  for (const body of all) if (body.classList.contains('open')) draw(body.querySelector('.chart'), rows.get(body.id));
 }).observe(table);
 
 window.addEventListener('hashchange', () => goTo(decodeURIComponent(location.hash.slice(1))));
