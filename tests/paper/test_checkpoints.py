@@ -191,6 +191,27 @@ def test_who_does_not_have_the_blocks_reads_nothing(first: int) -> None:
     assert backup.take(W.fetch_blocks(3, first=first)) == (Ignore(Ignored.NOT_NEEDED),)
 
 
+def test_who_is_asked_before_it_has_the_certificate_answers_when_it_has_it() -> None:
+    """`on_fetch_blocks`: "else the peer would lag until it asks again, and if that is the primary, all would wait"."""
+    backup = having_executed(2)
+    early = backup.take(W.fetch_blocks(0, first=2))
+    backup.having(W.checkpoint(0), W.checkpoint(2), W.checkpoint(0, seq=2))
+    certified = backup.take(W.checkpoint(2, seq=2))
+    again = backup.take(W.status(3))
+
+    assert only(early, ReadBlocks) == []
+    assert only(certified, ReadBlocks) == [ReadBlocks(ReplicaId(0), Seq(2))]
+    assert only(again, ReadBlocks) == []
+
+
+@pytest.mark.parametrize(("ticks", "answers"), [(0, 1), (1, 1), (2, 0)])
+def test_who_asked_two_ticks_ago_has_asked_again(ticks: int, answers: int) -> None:
+    backup = having_executed(1).having(W.fetch_blocks(0, first=1), *(fired(StatusTimer()) for _ in range(ticks)))
+    backup.take(W.checkpoint(0))
+
+    assert len(only(backup.take(W.checkpoint(2)), ReadBlocks)) == answers
+
+
 # ── STATUS ──
 
 

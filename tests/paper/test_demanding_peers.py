@@ -5,7 +5,7 @@ from bftledger.pbft import wire
 from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.effects import Ignore, Ignored, ReadBlocks
 from bftledger.pbft.events import BlocksRead
-from bftledger.pbft.messages import Blocks, Message, Proposed
+from bftledger.pbft.messages import Blocks, FetchBlocks, Message, Proposed
 from bftledger.pbft.replica import Replica
 from bftledger.pbft.state import FORGIVEN_PER_TICK
 from bftledger.pbft.timers import StatusTimer
@@ -114,6 +114,17 @@ def test_who_lags_gets_so_many_bytes_of_blocks_between_two_ticks() -> None:
 
     assert outcomes == [True] * 4 + [False] * 4
     assert again
+
+
+def test_who_asks_early_has_one_answer_and_it_counts() -> None:
+    replica = a_replica(id=1).having(
+        W.pre_prepare(), *(vote for i in (2, 3) for vote in (W.prepare(i), W.commit(i))), delivered(1, "pay bob")
+    )
+    replica.having(*(W.fetch_blocks(3) for _ in range(50)), W.checkpoint(2))
+    effects = replica.take(W.checkpoint(3))
+
+    assert only(effects, ReadBlocks) == [ReadBlocks(ReplicaId(3), Seq(1))]
+    assert replica.state.answered[ReplicaId(3), FetchBlocks] == 1
 
 
 def test_proposals_count_like_blocks() -> None:

@@ -145,6 +145,8 @@ class Replica:
         effects += normal.deliver(state)
         effects += normal.propose(state, now)
         effects += transfer.follow(state)
+        if state.asked_early:
+            effects += transfer.answer_early(state)
         if not isinstance(event, Withdrawn):  # else a pool full of such would be passed on and withdrawn in one go
             effects += suspicion.pass_on(state)
         effects += suspicion.watch_oldest(state)

@@ -157,6 +157,8 @@ class State:
     cut_off: bool = False
     """Too few were heard for as long as the request timer runs, or since the restart, and a quorum was not since."""
     fetch: Fetch | None = None
+    asked_early: dict[ReplicaId, tuple[Seq, int]] = field(default_factory=dict)
+    """Who asked for blocks from which number on, and at which tick, that were executed here and had no certificate."""
     stable_at_tick: Seq = Seq(0)
     executed_at_tick: Seq = Seq(0)
     known_at_tick: Seq = Seq(0)

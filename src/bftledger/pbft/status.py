@@ -54,6 +54,7 @@ def on_tick(state: State) -> list[Effect]:
         state.fetch = None
     elif state.stable_at_tick > state.executed and state.executed == state.executed_at_tick:
         effects += transfer.fetch_again(state)
+    transfer.forget_early(state)
     state.answered.clear()
     state.sent_bytes.clear()
     state.forgive()

@@ -180,12 +180,35 @@ def follow(state: State) -> list[Effect]:
 
 
 def on_fetch_blocks(state: State, message: FetchBlocks) -> list[Effect] | Ignored:
-    """Reads what a lagging peer asks for, a bounded number of times; nothing if this replica is not further itself."""
-    if not 1 <= message.first <= min(state.executed, state.low):
+    """Reads what a lagging peer asks for, a bounded number of times; nothing if this replica is not further itself.
+
+    Whoever asks has the certificate; it is asked because it signed it, and may not have it yet. Then it answers when it
+    has it: else the peer would lag until it asks again, and if that is the primary, all would wait for it.
+    """
+    peer, first = message.replica, message.first
+    if not 1 <= first <= state.executed:
         return Ignored.NOT_NEEDED
-    if has_had_enough(state, message.replica) or not state.may_answer(message.replica, FetchBlocks, BLOCKS_PER_TICK):
-        return Ignored.ASKED_TOO_OFTEN
-    return [ReadBlocks(message.replica, message.first)]
+    if first > state.low:
+        state.asked_early[peer] = (first, state.tick)
+        return []
+    return [ReadBlocks(peer, first)] if _may_read_for(state, peer) else Ignored.ASKED_TOO_OFTEN
+
+
+def answer_early(state: State) -> list[Effect]:
+    """Reads what peers asked for before there was a certificate here, if there is one now."""
+    due = [(peer, first) for peer, (first, _) in state.asked_early.items() if first <= state.low]
+    for peer, _ in due:
+        del state.asked_early[peer]
+    return [ReadBlocks(peer, first) for peer, first in due if _may_read_for(state, peer)]
+
+
+def forget_early(state: State) -> None:
+    """A tick has passed: who asked before the one before it has asked again, or needs nothing more."""
+    state.asked_early = {peer: (first, at) for peer, (first, at) in state.asked_early.items() if at + 1 >= state.tick}
+
+
+def _may_read_for(state: State, peer: ReplicaId) -> bool:
+    return not has_had_enough(state, peer) and state.may_answer(peer, FetchBlocks, BLOCKS_PER_TICK)
 
 
 def on_blocks_read(state: State, event: BlocksRead) -> list[Effect]:
