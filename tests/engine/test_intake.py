@@ -5,7 +5,8 @@ import pytest
 from bftledger.base import cbor, transaction
 from bftledger.base.ids import Millis
 from bftledger.base.transaction import Transaction
-from bftledger.engine.intake import MAX_BYTES, MAX_FRAMES, WORK_PER_REQUEST, WORK_PER_ROUND, Intake
+from bftledger.engine.intake import MAX_BYTES, MAX_FRAMES, Intake
+from bftledger.engine.work import WORK_PER_REQUEST, WORK_PER_ROUND
 from bftledger.ledger import client_wire
 from bftledger.ledger.client_messages import AskStatus, Busy, Committed, StatusReply, Submit
 from tests.engine.engines import ME, START, Engines

@@ -7,7 +7,7 @@ import pytest
 from bftledger import __version__
 from bftledger.base.ids import Millis, ReplicaId, Seq, TxId
 from bftledger.base.transaction import Transaction
-from bftledger.engine.intake import WORK_PER_LOOKUP, WORK_PER_ROUND
+from bftledger.engine.work import WORK_PER_LOOKUP, WORK_PER_ROUND
 from bftledger.ledger import client_wire
 from bftledger.ledger.block import Block
 from bftledger.ledger.chain import verify_link

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from bftledger.base import cbor
 from bftledger.base.errors import Malformed
-from bftledger.base.ids import TxId
+from bftledger.base.ids import Millis, TxId
 from bftledger.ledger import client_messages as m
-from bftledger.ledger.client_wire import MAX_ITEMS, decode_reply, decode_request, encode
+from bftledger.ledger.client_wire import MAX_ITEMS, decode_reply, decode_request, encode, request_id_of
 from tests.ledger.ledger_world import a_world_of, certify
 
 WORLD = a_world_of(2)
@@ -212,3 +212,80 @@ def test_length_bomb_is_refused_at_once() -> None:
         with pytest.raises(Malformed):
             decode_request(bomb)
         assert time.perf_counter() - began < 0.1
+
+
+# ── what is walked of a hostile frame ──
+
+
+def an_array_of(count: int, item: bytes) -> bytes:
+    return b"\x99" + count.to_bytes(2, "big") + item * count
+
+
+@pytest.fixture
+def walked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Where each item began that took a look of its own."""
+    starts: list[int] = []
+    check_item = cbor._check_item
+
+    def counting(data: bytes, at: int, depth: int, budget: list[int]) -> int:
+        starts.append(at)
+        return check_item(data, at, depth, budget)
+
+    monkeypatch.setattr(cbor, "_check_item", counting)
+    return starts
+
+
+@pytest.mark.parametrize("kind", range(256))
+def test_of_no_frame_more_items_are_walked_than_a_frame_of_its_kind_has(kind: int, walked: list[int]) -> None:
+    """A stranger needs no key to send it, and nothing counts it before it is decoded."""
+    many = an_array_of(8_000, b"\x81\0")
+    for fields in range(1, 8):
+        for frame in (
+            bytes([0x81 + fields, kind]) + many * fields,
+            bytes([0x81 + fields, kind]) + b"\1" * (fields - 1) + many,
+        ):
+            walked.clear()
+            with pytest.raises(Malformed):
+                decode_request(frame)
+            assert len(walked) <= 8
+
+
+def test_of_a_reply_no_more_items_are_walked_than_it_may_have(walked: list[int]) -> None:
+    """The same for clients, whom a faulty replica would keep from its honest peers' answers."""
+    frame = encode(m.Busy(request_id=1, retry_ms=Millis(1)))[:-1] + an_array_of(8_000, b"\x81\0")
+    with pytest.raises(Malformed):
+        decode_reply(frame)
+
+    assert len(walked) <= 8
+
+
+# ── the number of a request ──
+
+
+@given(REQUESTS, st.binary(max_size=20))
+def test_the_number_of_a_request_is_read_from_its_head_whatever_follows(request: m.Request, rest: bytes) -> None:
+    frame = encode(request)
+    head = frame[: 2 + len(cbor.encode(request.request_id))]
+
+    assert request_id_of(frame) == request_id_of(head + rest) == request.request_id
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "",
+        "83",
+        "8301",
+        "8401" + "01",  # SUBMIT with a field too many
+        "8309" + "01",  # no such kind
+        "8302" + "1817",  # 23, but not in its shortest form
+        "8302" + "1b80000000",  # cut off
+        "8302" + "1b8000000000000000",  # 2^63
+        "8302" + "20",
+        "8302" + "4101",
+        "8302" + "990400" + "80" * 1_024,
+        encode(m.Busy(request_id=1, retry_ms=Millis(1))).hex(),
+    ],
+)
+def test_what_does_not_begin_like_a_request_has_no_number(frame: str) -> None:
+    assert request_id_of(bytes.fromhex(frame)) is None

@@ -23,12 +23,16 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 # Most items are small numbers and byte strings shorter than 65536: an array looks at them itself, which is what makes
-# the walk fast. The numbers are initial bytes (RFC 8949 §3).
+# the walk fast. And at the shortest of all others, or hostile input full of these would be the slowest to walk for its
+# length. The numbers are initial bytes (RFC 8949 §3).
+_EMPTY_ARRAY: Final = 0x80
+_EMPTY_MAP: Final = 0xA0
+_NUMBER_OF_ONE_BYTE: Final = 0x18
 _SHORT_ARRAY_STARTS: Final = 0x80
 _SHORT_ARRAY_ENDS: Final = 0x98
 _STRING_OF_ONE_BYTE_LENGTH: Final = 0x58
 _STRING_OF_TWO_BYTE_LENGTH: Final = 0x59
-_LENGTH_OF_SHORT: Final = bytes(
+_LENGTH_AT_THE_BOTTOM: Final = bytes(
     [
         1
         if (argument < 24 and major <= _NEGATIVE) or (major == _SIMPLE and 20 <= argument <= 22)
@@ -39,7 +43,12 @@ _LENGTH_OF_SHORT: Final = bytes(
         for argument in range(32)
     ]
 )
-"""How long the item is that has this initial byte, if that says it all; else 0."""
+"""How long the item is that has this initial byte, if that says it all; else 0. Of items that may nest no deeper,"""
+
+_LENGTH_OF_SHORT: Final = bytes(
+    [1 if head in (_EMPTY_ARRAY, _EMPTY_MAP) else length for head, length in enumerate(_LENGTH_AT_THE_BOTTOM)]
+)
+"""and of all others."""
 _FIRST_VALUE_OF_WIDTH: Final = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}
 
 
@@ -150,6 +159,17 @@ def content(data: memoryview) -> memoryview:
     return data[_argument(data)[1] :]
 
 
+def leading_number(data: bytes | memoryview) -> int | None:
+    """The unsigned number that `data` begins with, in its one encoding; else None. What follows is not looked at."""
+    if not data or data[0] >> 5 != _UNSIGNED:
+        return None
+    try:
+        _check_item(data, 0, 0, [0])
+    except Malformed:
+        return None
+    return _argument(data)[0]
+
+
 def _argument(data: bytes | memoryview) -> tuple[int, int]:
     """The count or length in the head of a checked item, and where the head ends."""
     argument = data[0] & 31
@@ -180,15 +200,18 @@ def _check_item(data: bytes | memoryview, at: int, depth: int, budget: list[int]
         if depth == 0:
             raise Malformed(f"nested deeper than {MAX_DEPTH}")
         _take(budget, argument)
+        lengths = _LENGTH_OF_SHORT if depth > 1 else _LENGTH_AT_THE_BOTTOM
         end = at
         for _ in range(argument):
             head = data[end]
-            if length := _LENGTH_OF_SHORT[head]:
+            if length := lengths[head]:
                 end += length
             elif head == _STRING_OF_ONE_BYTE_LENGTH and data[end + 1] >= 24:
                 end += 2 + data[end + 1]
             elif head == _STRING_OF_TWO_BYTE_LENGTH and data[end + 1]:
                 end += 3 + (data[end + 1] << 8 | data[end + 2])
+            elif head == _NUMBER_OF_ONE_BYTE and data[end + 1] >= 24:
+                end += 2
             else:
                 end = _check_item(data, end, depth - 1, budget)
     elif major == _MAP:

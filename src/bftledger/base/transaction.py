@@ -106,8 +106,8 @@ def decode(data: bytes, genesis_hash: Digest) -> Transaction:
 
 def _decode_item_by_item(data: bytes, genesis_hash: Digest) -> Transaction:
     """The same for any bytes: also for times before March 1970, whose encoding is shorter."""
-    fields = cbor.decode(data, MAX_PAYLOAD_BYTES + ENVELOPE_BYTES)
-    if type(fields) is not list or len(fields) != 6:
+    fields = cbor.decode(data, MAX_PAYLOAD_BYTES + ENVELOPE_BYTES, max_items=_FIELDS)
+    if type(fields) is not list or len(fields) != _FIELDS:
         raise Malformed("a transaction has six fields")
     sender, nonce, created, expires, payload, signature = fields
     _check_fields(sender, nonce, created, expires, payload)
@@ -149,6 +149,7 @@ def _layout(length: int) -> _Layout | None:
 
 
 _ALL_BUT_PAYLOAD: Final = 3 + 32 + 1 + 8 + 3 + 6 + 3 + 6 + 2 + 64
+_FIELDS: Final = 6
 _SHORTER_TIMES: Final = (1 << 32) - 1
 """Times up to this one have a shorter encoding."""
 

@@ -15,10 +15,11 @@ from bftledger.base.genesis import Genesis
 from bftledger.base.ids import Millis, ReplicaId, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.engine.archive import Archive
-from bftledger.engine.intake import WORK_PER_ROUND, Intake, work_of
+from bftledger.engine.intake import Intake
 from bftledger.engine.opening import Ledger
 from bftledger.engine.reads import Reads
 from bftledger.engine.submissions import RETRY_MS, Answer, Submissions, Waiter
+from bftledger.engine.work import BLOCK_BYTES_PER_WORK, WORK_PER_LEAF, WORK_PER_LOOKUP, WORK_PER_REQUEST, Work, work_of
 from bftledger.ledger import client_wire
 from bftledger.ledger.client_messages import (
     AskBlock,
@@ -27,8 +28,10 @@ from bftledger.ledger.client_messages import (
     AskHeight,
     AskReceipt,
     AskStatus,
+    BlockReply,
     Busy,
     ErrorReply,
+    Fate,
     Query,
     ReceiptReply,
     Reply,
@@ -53,9 +56,12 @@ class Desk:
     ) -> None:
         self._replica = replica
         self._archive = Archive(genesis, store, ledger)
-        self.submissions = Submissions(genesis, ledger, self._archive, replica.state, door)
-        self.reads = Reads(ledger, self._archive)
+        self._work = Work()
+        self.submissions = Submissions(genesis, ledger, self._archive, replica.state, door, self._work)
+        self.reads = Reads(ledger, self._archive, self._work)
         self._intake = Intake()
+        self._put_back: dict[bytes, bytes] = {}
+        """Of which connections the oldest frame waits for the turn to have a block read."""
         self._answers: list[Answer] = []
         self._is_unsettled = False
         self._heard: dict[ReplicaId, Millis] = {}
@@ -76,23 +82,37 @@ class Desk:
     def on_frame(self, route: bytes, frame: bytes) -> None:
         """A client's frame; `route` leads back to it."""
         for crowded_out, other in self._intake.put(route, frame):
-            if (request := self._decode(crowded_out, other)) is not None:
+            # Whoever floods makes others' frames come here, too, and no round's work covers it: only a glance, then.
+            if self._put_back.get(crowded_out) is other:
+                del self._put_back[crowded_out]
+            request_id = client_wire.request_id_of(other)
+            if request_id is None:
+                self.dropped[Malformed.__name__] += 1
+            else:
                 self.dropped["Busy"] += 1
-                self._answers.append((crowded_out, Busy(request_id=request.request_id, retry_ms=RETRY_MS)))
+                self._answers.append((crowded_out, Busy(request_id=request_id, retry_ms=RETRY_MS)))
 
     @property
     def has_more(self) -> bool:
-        """Whether requests are left for the next round."""
-        return len(self._intake) > 0
+        """Whether something is left for the next round."""
+        return len(self._intake) > 0 or self._is_unsettled
 
     def serve(self, now: Millis) -> None:
         """Looks at requests, as far as the round's work for clients goes."""
-        work = 0
-        while work < WORK_PER_ROUND and (item := self._intake.take()) is not None:
+        work = self._work
+        work.begin_round()
+        while not work.is_spent and (item := self._intake.take()) is not None:
             route, frame = item
-            work += work_of(frame)
-            if (request := self._decode(route, frame)) is not None:
-                self._serve(route, request, now)
+            may_read = self._put_back.pop(route, None) is frame
+            work.spend(WORK_PER_REQUEST if may_read else work_of(frame))
+            left = work.left
+            if (request := self._decode(route, frame)) is None:
+                continue
+            if not self._serve(route, request, now, may_read=may_read):
+                self._put_back[route] = frame
+                self._intake.put_back(route, frame, WORK_PER_LOOKUP)
+            elif (more := left - work.left - (WORK_PER_LOOKUP if may_read else 0)) > 0:
+                self._intake.charge(route, more)
 
     def _decode(self, route: bytes, frame: bytes) -> Request | None:
         try:
@@ -102,18 +122,23 @@ class Desk:
             self._answers.append((route, ErrorReply(request_id=0, text=f"not a request: {error}")))
             return None
 
-    def _serve(self, route: bytes, request: Request, now: Millis) -> None:
+    def _serve(self, route: bytes, request: Request, now: Millis, *, may_read: bool) -> bool:
+        """Whether it has been served: a submission is not if it needs a block, unless it `may_read` one."""
         waiter = Waiter(route, request.request_id)
         self._is_unsettled = True
         match request:
             case Submit():
-                self._answers += self.submissions.on_submit(waiter, request)
+                answers = self.submissions.on_submit(waiter, request, may_read=may_read)
+                if answers is None:
+                    return False
+                self._answers += answers
             case Query() | AskHeight():
                 self._answers += self.reads.on_read(waiter, request)
             case AskStatus():
                 self._answers.append((route, self._status(request.request_id, now)))
             case _:
                 self._answers.append((route, self._look_up(request)))
+        return True
 
     def on_no_room(self, tx_id: TxId) -> None:
         """The core refused a submitted transaction."""
@@ -147,31 +172,44 @@ class Desk:
     def take_answers(self) -> list[tuple[bytes, bytes]]:
         """Which frame to send to which connection. To be called when the round is durable."""
         if self._is_unsettled:
-            self._is_unsettled = False
+            self._work.turn_to_waiters()
             self._answers += self.submissions.settle()
             self._answers += self.reads.settle()
+            self._is_unsettled = self.submissions.is_behind or self.reads.is_behind
         answers, self._answers = self._answers, []
         return [(route, client_wire.encode(reply)) for route, reply in answers]
 
     # ── requests that are answered at once ──
 
     def _look_up(self, request: AskFate | AskReceipt | AskBlock | AskBlocks) -> Reply:
+        """What has to be read for it is work, beyond what counts for the question itself."""
         number = request.request_id
         match request:
             case AskFate(tx_id=tx_id):
-                return self._archive.fate(number, tx_id, is_pending=self.submissions.is_pending(tx_id))
+                return self._fate(number, tx_id)
             case AskReceipt(tx_id=tx_id):
                 place = self._archive.place(tx_id)
                 receipt = self._archive.receipt(place) if place else None
-                if receipt is not None:
-                    return ReceiptReply(request_id=number, receipt=receipt.encode())
-                return self._archive.fate(number, tx_id, is_pending=self.submissions.is_pending(tx_id))
+                if receipt is None:
+                    return self._fate(number, tx_id)
+                self._work.spend(WORK_PER_LEAF * receipt.header.count)
+                return ReceiptReply(request_id=number, receipt=receipt.encode())
             case AskBlock(height=height):
-                return self._archive.block_reply(number, height)
+                reply = self._archive.block_reply(number, height)
+                if isinstance(reply, BlockReply):
+                    self._work.spend(len(reply.block) // BLOCK_BYTES_PER_WORK)
+                return reply
             case AskBlocks(count=count):
+                self._work.spend(WORK_PER_LEAF * count)
                 return self._archive.newest_blocks(number, count)
             case _:
                 assert_never(request)
+
+    def _fate(self, request_id: int, tx_id: TxId) -> Fate:
+        fate = self._archive.fate(request_id, tx_id, is_pending=self.submissions.is_pending(tx_id))
+        if fate.height:
+            self._work.spend(WORK_PER_LEAF * self._archive.header(fate.height).count)
+        return fate
 
     def _status(self, request_id: int, now: Millis) -> StatusReply:
         state = self._replica.state

@@ -1,8 +1,8 @@
 """Where clients' requests wait until a round has time for them: bounded, and each connection in its turn.
 
 A replica serves anybody, and finds out who signed something only by working on it. So a round spends no more than
-`WORK_PER_ROUND` on clients, counted and not timed, after it has seen to peers and timers; the rest waits here. When
-there is no room, who has most of what there is too much of, frames or bytes, is told to come again.
+`work.WORK_PER_ROUND` on requests, after it has seen to peers and timers; the rest waits here. When there is no room,
+who has most of what there is too much of, frames or bytes, is told to come again.
 
 Connections take turns by work: worst-case fair queueing, WF²Q+ (Bennett and Zhang, ToN 5(5), 1997). A virtual clock
 runs as if all were served at once, each with its part. The oldest request of each starts when the one before it ends,
@@ -18,47 +18,16 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-from bftledger.base.ids import Seq, TxId
-from bftledger.base.transaction import TX_ID_BYTES
-from bftledger.ledger import client_wire
-from bftledger.ledger.client_messages import AskBlock, AskBlocks, AskFate, AskReceipt
+from bftledger.engine.work import work_of
 
 MAX_FRAMES: Final = 1_024
 MAX_BYTES: Final = 4 * 1024 * 1024
 """So much waits at most."""
 
-WORK_PER_ROUND: Final = 1024 * 1024
-"""What a round spends on clients: each request counts with its bytes, and with what follows."""
-
-WORK_PER_REQUEST: Final = 2 * 1024
-"""For a request, which may have a signature to check."""
-
-WORK_PER_LOOKUP: Final = 128 * 1024
-"""For a question about the past, which may take the reading of a block."""
-
-_KIND_BYTES: Final = 2
-"""A frame is the array ⟨kind, fields…⟩: its length and its kind take a byte each, and are the same for one kind."""
-
-_LOOKUPS: Final = frozenset(
-    client_wire.encode(question)[:_KIND_BYTES]
-    for question in (
-        AskFate(request_id=0, tx_id=TxId(bytes(TX_ID_BYTES))),
-        AskReceipt(request_id=0, tx_id=TxId(bytes(TX_ID_BYTES))),
-        AskBlock(request_id=0, height=Seq(0)),
-        AskBlocks(request_id=0, count=1),
-    )
-)
-"""How questions about the past begin, and no other request."""
-
 _FINE: Final = MAX_FRAMES
 """The clock's unit: with every connection that there can be, it still moves with each byte."""
 
 _SPARE: Final = 64
-
-
-def work_of(frame: bytes) -> int:
-    """What it takes to serve a request, in the unit of `WORK_PER_ROUND`; known before it is decoded."""
-    return WORK_PER_REQUEST + len(frame) + (WORK_PER_LOOKUP if frame[:_KIND_BYTES] in _LOOKUPS else 0)
 
 
 class Ranking:
@@ -140,7 +109,7 @@ class Intake:
         if queue is None:
             self._opened += 1
             queue = self._queues[route] = _Queue(self._opened)
-            self._begin(route, queue, frame, self._clock)
+            self._begin(route, queue, work_of(frame), self._clock)
         queue.frames.append(frame)
         self._count(route, queue, 1, len(frame))
         while self._frames > MAX_FRAMES or self._bytes > MAX_BYTES:
@@ -160,9 +129,29 @@ class Intake:
         frame = queue.frames.popleft()
         self._clock += (queue.end - queue.start) // len(self._queues)
         if queue.frames:
-            self._begin(route, queue, queue.frames[0], queue.end)
+            self._begin(route, queue, work_of(queue.frames[0]), queue.end)
         self._count(route, queue, -1, -len(frame))
         return route, frame
+
+    def put_back(self, route: bytes, frame: bytes, work: int) -> None:
+        """What was just taken has turned out to take so much work yet: it waits for its turn with that, and goes first.
+
+        Nobody makes room for it, since it made some.
+        """
+        queue = self._queues.get(route)
+        start = self._clock if queue is None else queue.start
+        if queue is None:
+            self._opened += 1
+            queue = self._queues[route] = _Queue(self._opened)
+        queue.frames.appendleft(frame)
+        self._count(route, queue, 1, len(frame))
+        self._begin(route, queue, work, start)
+
+    def charge(self, route: bytes, work: int) -> None:
+        """What was just taken has taken so much more work: whoever brought it starts later with the next."""
+        if (queue := self._queues.get(route)) is not None:
+            self._begin(route, queue, work_of(queue.frames[0]), queue.start + work * _FINE)
+        self._clock += work * _FINE // max(1, len(self._queues))
 
     def _next(self) -> bytes | None:
         """Whose turn it is. If nothing has started, the clock goes on to what starts first."""
@@ -176,9 +165,9 @@ class Intake:
             self._ready.set(route, (queue.end, queue.number))
         return self._ready.first()
 
-    def _begin(self, route: bytes, queue: _Queue, oldest: bytes, start: int) -> None:
-        """The connection waits with another oldest frame from now on."""
-        queue.start, queue.end = start, start + work_of(oldest) * _FINE
+    def _begin(self, route: bytes, queue: _Queue, work: int, start: int) -> None:
+        """The connection waits with another oldest frame from now on, which takes so much work."""
+        queue.start, queue.end = start, start + work * _FINE
         if start <= self._clock:
             self._ready.set(route, (queue.end, queue.number))
         else:

@@ -5,8 +5,8 @@ nobody has signed. Then the core has it, and whoever submitted it waits, first f
 certificate. Submitting it again only adds a waiter.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections import Counter, defaultdict, deque
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from bftledger.apps.machine import INADMISSIBLE, MALFORMED, Rejected
@@ -17,10 +17,12 @@ from bftledger.base.transaction import Transaction
 from bftledger.base.transaction import decode as decode_transaction
 from bftledger.engine.archive import Archive, committed
 from bftledger.engine.opening import Ledger
+from bftledger.engine.work import WORK_PER_ANSWER, WORK_PER_ITEM, WORK_PER_LEAF, WORK_PER_LOOKUP, WORK_PER_RECEIPT, Work
 from bftledger.ledger.block import Block
 from bftledger.ledger.client_messages import Busy, ReceiptReply, Refused, Reply, Submit
 from bftledger.ledger.executor import Dropped, Executed
 from bftledger.pbft.authenticate import Authenticator
+from bftledger.pbft.messages import CheckpointCertificate
 from bftledger.pbft.state import State
 from bftledger.storage.store import Place
 
@@ -28,9 +30,6 @@ MAX_WAITING: Final = 40_000
 """So many submissions may wait; more are answered BUSY."""
 
 WAITERS_PER_TRANSACTION: Final = 8
-LOOKUPS_PER_ROUND: Final = 32
-"""So many old blocks are read in a round for transactions that are submitted again; for more the answer is BUSY."""
-
 ITEMS_PER_ANSWER: Final = 256
 RETRY_MS: Final = Millis(250)
 
@@ -49,7 +48,10 @@ Answer = tuple[bytes, Reply]
 class Submissions:
     """The waiters of one replica. Methods that may answer at once return the answers."""
 
-    def __init__(self, genesis: Genesis, ledger: Ledger, archive: Archive, state: State, door: Authenticator) -> None:
+    def __init__(
+        self, genesis: Genesis, ledger: Ledger, archive: Archive, state: State, door: Authenticator, work: Work
+    ) -> None:
+        """`work`: what the round under way may spend."""
         self._genesis = genesis
         self._ledger = ledger
         self._archive = archive
@@ -58,13 +60,15 @@ class Submissions:
         """By the clock of whoever this replica passes it on to, and of whoever that one does, what it takes must be
         admissible as well."""
         self._door = door
+        self._work = work
         self._arrived: list[tuple[Waiter, Transaction]] = []
         self._fresh: dict[TxId, Transaction] = {}
         self._waiters: dict[TxId, list[Waiter]] = {}
         self._decided: dict[Seq, dict[tuple[bytes, TxId], tuple[Waiter, int]]] = defaultdict(dict)
         self._blocks: dict[Seq, Block] = {}
         self._waiting = 0
-        self._lookups = 0
+        self.is_behind = False
+        """Whether some could be answered and are not: the round's work was spent."""
         self.refused: Counter[str] = Counter()
         """Submissions that were not taken, by the kind of reason."""
 
@@ -85,32 +89,47 @@ class Submissions:
         """Whether the transaction was taken and is in no block."""
         return tx_id in self._fresh or tx_id in self._pool
 
-    def on_submit(self, waiter: Waiter, request: Submit) -> Iterable[Answer]:
-        """Takes a submission in, to be looked at with all others of the round (`admit`)."""
+    def on_submit(self, waiter: Waiter, request: Submit, *, may_read: bool) -> Iterable[Answer] | None:
+        """Takes a submission in: if it is new, to be looked at with all others of the round (`admit`).
+
+        None: it is in a block that has to be read. Whoever calls is to come again with it when its turn has come with
+        `WORK_PER_LOOKUP`, and then it `may_read`.
+        """
         try:
             transaction = decode_transaction(request.transaction, self._genesis.genesis_hash)
         except Malformed as error:
             return self._refuse(waiter, "malformed", MALFORMED, f"it is not a transaction: {error}")
         if transaction.id in self._fresh or self._pool.is_of_client(transaction.id):
             return self._wait(waiter, transaction.id)
-        self._arrived.append((waiter, transaction))
-        return ()
-
-    def admit(self, now: Millis) -> Iterable[Answer]:
-        """Looks at what arrived in this round: known, signed, admissible?"""
-        if not self._arrived:
+        place = self._archive.place(transaction.id)
+        if place is None:
+            self._arrived.append((waiter, transaction))
             return ()
-        arrived, self._arrived = self._arrived, []
-        places = self._archive.places([transaction.id for _, transaction in arrived])
-        answers: list[Answer] = []
-        for waiter, transaction in arrived:
-            answers += self._admit(waiter, transaction, places.get(transaction.id), now)
+        if place.height in self._decided:  # others wait for the same block
+            return self._await_certificate(waiter, transaction.id, place)
+        # Blocks can be had for the asking: anybody can send what is in them again, all of it and as often as he likes.
+        if not may_read:
+            return None
+        answers = self._await_certificate(waiter, transaction.id, place)
+        if place.height in self._decided:
+            self._blocks[place.height] = self._read(place.height)
         return answers
 
-    def _admit(self, waiter: Waiter, transaction: Transaction, place: Place | None, now: Millis) -> Iterable[Answer]:
+    def _read(self, height: Seq) -> Block:
+        block = self._archive.block(height)
+        self._work.spend(WORK_PER_LOOKUP + WORK_PER_LEAF * block.header.count)
+        return block
+
+    def admit(self, now: Millis) -> Iterable[Answer]:
+        """Looks at what arrived in this round and is new: signed, admissible?"""
+        arrived, self._arrived = self._arrived, []
+        answers: list[Answer] = []
+        for waiter, transaction in arrived:
+            answers += self._admit(waiter, transaction, now)
+        return answers
+
+    def _admit(self, waiter: Waiter, transaction: Transaction, now: Millis) -> Iterable[Answer]:
         tx_id = transaction.id
-        if place is not None:
-            return self._await_certificate(waiter, tx_id, place)
         if tx_id in self._fresh:
             return self._wait(waiter, tx_id)
         if transaction.expires < self._ledger.tip.time:
@@ -174,26 +193,52 @@ class Submissions:
         return answers
 
     def settle(self) -> Iterable[Answer]:
-        """Answers those whose blocks are certified by now: one answer for each connection and block."""
+        """Answers those whose blocks are certified by now: one answer for each connection and block.
+
+        As far as the round's work goes, and those first whose blocks need not be read.
+        """
         answers: list[Answer] = []
-        self._lookups = 0
-        for height in sorted(self._decided):
+        unproven: Seq | None = None
+        self.is_behind = False
+        for height in sorted(self._decided, key=lambda height: (height not in self._blocks, height)):
+            if unproven is not None and height >= unproven:
+                continue
+            if self._work.is_spent:
+                self.is_behind = True
+                break
             certificate = self._archive.proof_from(height)
             if certificate is None:
-                break
-            decided = self._decided.pop(height)
-            block = self._blocks.pop(height, None) or self._archive.block(height)
-            self._waiting -= len(decided)
-            if certificate.seq > height:  # proven only through a later block: each needs a receipt of its own
-                answers += [self._receipt(waiter, Place(height, index), block) for waiter, index in decided.values()]
-                continue
-            by_route: dict[bytes, list[tuple[int, TxId, int]]] = defaultdict(list)
-            for (_, tx_id), (waiter, index) in decided.items():
-                by_route[waiter.route].append((waiter.request_id, tx_id, index))
-            for route, places in by_route.items():
-                for start in range(0, len(places), ITEMS_PER_ANSWER):
-                    answers.append((route, committed(block, certificate, places[start : start + ITEMS_PER_ANSWER])))
+                unproven = height
+            else:
+                answers += self._settle_block(height, certificate)
         return answers
+
+    def _settle_block(self, height: Seq, certificate: CheckpointCertificate) -> Iterable[Answer]:
+        """Answers those who wait for this block; those for whom there is no work left go on waiting."""
+        decided = self._decided.pop(height)
+        block = self._blocks.pop(height, None) or self._read(height)
+        answers: list[Answer] = []
+        batches = _batches(decided, ITEMS_PER_ANSWER if certificate.seq == height else 1)
+        while batches and not self._work.is_spent:
+            batch = batches.popleft()
+            self._waiting -= len(batch)
+            answers.append(self._answer(batch, block, certificate))
+        if batches:
+            self.is_behind = True
+            self._blocks[height] = block
+            self._decided[height] = {
+                (waiter.route, tx_id): (waiter, index) for batch in batches for waiter, tx_id, index in batch
+            }
+        return answers
+
+    def _answer(self, batch: "_Batch", block: Block, certificate: CheckpointCertificate) -> Answer:
+        if certificate.seq > block.height:  # proven only through a later block: each needs a receipt of its own
+            ((waiter, _, index),) = batch
+            self._work.spend(WORK_PER_RECEIPT + len(block.transactions[index]))
+            return self._receipt(waiter, Place(block.height, index), block)
+        self._work.spend(WORK_PER_ANSWER + WORK_PER_ITEM * len(batch))
+        places = [(waiter.request_id, tx_id, index) for waiter, tx_id, index in batch]
+        return batch[0][0].route, committed(block, certificate, places)
 
     def _receipt(self, waiter: Waiter, place: Place, block: Block) -> Answer:
         receipt = self._archive.receipt(place, block)
@@ -218,13 +263,11 @@ class Submissions:
         return []
 
     def _await_certificate(self, waiter: Waiter, tx_id: TxId, place: Place) -> Iterable[Answer]:
-        waiting = self._decided.get(place.height)
-        if waiting is None:
-            self._lookups += 1  # its block will be read again
-        elif (waiter.route, tx_id) in waiting:  # who asks again wants one answer, to the newer request
+        waiting = self._decided.get(place.height, {})
+        if (waiter.route, tx_id) in waiting:  # who asks again wants one answer, to the newer request
             waiting[waiter.route, tx_id] = (waiter, place.position)
             return ()
-        if self._waiting >= MAX_WAITING or self._lookups > LOOKUPS_PER_ROUND:
+        if self._waiting >= MAX_WAITING:
             self.refused["busy"] += 1
             return _busy(waiter)
         self._waiting += 1
@@ -248,6 +291,17 @@ class Submissions:
     def _refuse(self, waiter: Waiter, kind: str, code: int, reason: str) -> Iterable[Answer]:
         self.refused[kind] += 1
         return [(waiter.route, Refused(request_id=waiter.request_id, code=code, reason=reason))]
+
+
+_Batch = list[tuple[Waiter, TxId, int]]
+"""Who are answered together: of one connection."""
+
+
+def _batches(decided: Mapping[tuple[bytes, TxId], tuple[Waiter, int]], most: int) -> deque[_Batch]:
+    by_route: dict[bytes, _Batch] = defaultdict(list)
+    for (route, tx_id), (waiter, index) in decided.items():
+        by_route[route].append((waiter, tx_id, index))
+    return deque(items[at : at + most] for items in by_route.values() for at in range(0, len(items), most))
 
 
 def _busy(waiter: Waiter) -> list[Answer]:

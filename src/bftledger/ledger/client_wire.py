@@ -2,10 +2,13 @@
 
 A frame is the CBOR array ⟨kind, fields…⟩, the fields in the order of the message class. `decode_request` and
 `decode_reply` check form and bounds, nothing else.
+
+Anybody may send a frame. So its kind, and how many fields it has, are read from its first bytes, its outline; no more
+items are walked than a frame of that kind has.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bftledger.apps.machine import MAX_CODE, MAX_REASON_LENGTH, MAX_RESULT_BYTES
@@ -64,10 +67,14 @@ _MAX_NUMBER: Final = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """How one type of field becomes a CBOR value and back; `unpack` raises `Malformed`."""
+    """How one type of field becomes a CBOR value and back; `unpack` raises `Malformed`.
+
+    `max_items`: so many CBOR items it has at most.
+    """
 
     pack: Callable[[Any], Any]
     unpack: Callable[[Any], Any]
+    max_items: int = 1
 
 
 def _same(value: Any) -> Any:
@@ -117,6 +124,7 @@ def _optional(item: _Field) -> _Field:
     return _Field(
         lambda value: None if value is None else item.pack(value),
         lambda value: None if value is None else item.unpack(value),
+        item.max_items,
     )
 
 
@@ -127,7 +135,7 @@ def _many(item: _Field, most: int) -> _Field:
         return tuple([item.unpack(element) for element in value])
 
     pack = _same if item.pack is _same else lambda values: [item.pack(value) for value in values]
-    return _Field(pack, unpack)
+    return _Field(pack, unpack, 1 + most * item.max_items)
 
 
 def _struct(cls: type, **fields: _Field) -> _Field:
@@ -138,7 +146,11 @@ def _struct(cls: type, **fields: _Field) -> _Field:
             raise Malformed(f"not the {len(items)} fields of {cls.__name__}")
         return cls(**{name: field.unpack(item) for (name, field), item in zip(items, value, strict=True)})
 
-    return _Field(lambda value: [field.pack(getattr(value, name)) for name, field in items], unpack)
+    return _Field(
+        lambda value: [field.pack(getattr(value, name)) for name, field in items],
+        unpack,
+        1 + sum(field.max_items for field in fields.values()),
+    )
 
 
 def _unpack_state(value: Any) -> TxState:
@@ -165,8 +177,7 @@ _HEADER = _embedded(MAX_HEADER_BYTES, lambda header: header.encoded, Header.deco
 _CERTIFICATE = _embedded(MAX_CERTIFICATE_BYTES, wire.encode, decode_certificate)
 _MAP_PROOF = _embedded(MAX_PROOF_BYTES, MapProof.encode, MapProof.decode)
 _READ_PROOF = _struct(ReadProof, map_proof=_MAP_PROOF, header=_HEADER, certificate=_CERTIFICATE)
-_ITEM = _Field(
-    _same,  # a tuple already, and there are many
+_ITEM = replace(
     _struct(
         CommittedItem,
         request_id=_REQUEST_ID,
@@ -175,15 +186,33 @@ _ITEM = _Field(
         result=_bytes(MAX_RESULT_BYTES + 16),
         transaction_path=_PATH,
         result_path=_PATH,
-    ).unpack,
+    ),
+    pack=_same,  # a tuple already, and there are many
 )
 
 
-def _message(cls: type, **fields: _Field) -> tuple[type, _Field]:
-    return cls, _struct(cls, request_id=_REQUEST_ID, **fields)
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of frame, of messages `of` a class, with so many fields; `struct`: these."""
+
+    of: type
+    fields: int
+    struct: _Field
+
+    def outline(self, number: int) -> bytes:
+        """How every frame of it begins, and no other: the head of its array, and the number of the kind."""
+        return cbor.encode([number, *[None] * self.fields])[: -self.fields]
 
 
-_REQUESTS: Final[dict[int, tuple[type, _Field]]] = {
+def _frame(cls: type, **fields: _Field) -> _Kind:
+    return _Kind(cls, len(fields), _struct(cls, **fields))
+
+
+def _message(cls: type, **fields: _Field) -> _Kind:
+    return _frame(cls, request_id=_REQUEST_ID, **fields)
+
+
+_REQUESTS: Final = {
     1: _message(Submit, transaction=_bytes(MAX_PAYLOAD_BYTES + ENVELOPE_BYTES)),
     2: _message(AskFate, tx_id=_TX_ID),
     3: _message(AskReceipt, tx_id=_TX_ID),
@@ -193,11 +222,8 @@ _REQUESTS: Final[dict[int, tuple[type, _Field]]] = {
     7: _message(AskBlocks, count=_number(MAX_SUMMARIES, least=1)),
     8: _message(AskStatus),
 }
-_REPLIES: Final[dict[int, tuple[type, _Field]]] = {
-    32: (
-        Committed,
-        _struct(Committed, header=_HEADER, certificate=_CERTIFICATE, items=_many(_ITEM, MAX_ITEMS)),
-    ),
+_REPLIES: Final = {
+    32: _frame(Committed, header=_HEADER, certificate=_CERTIFICATE, items=_many(_ITEM, MAX_ITEMS)),
     33: _message(Fate, tx_id=_TX_ID, state=_TX_STATE, height=_HEIGHT, reason=_text(MAX_REASON_LENGTH)),
     34: _message(Refused, code=_number(MAX_CODE, least=1), reason=_text(MAX_REASON_LENGTH)),
     35: _message(Busy, retry_ms=_number(3_600_000)),
@@ -222,32 +248,53 @@ _REPLIES: Final[dict[int, tuple[type, _Field]]] = {
     ),
     42: _message(ErrorReply, text=_text(MAX_TEXT_LENGTH)),
 }
-_KINDS: Final = {cls: (kind, struct) for kind, (cls, struct) in (_REQUESTS | _REPLIES).items()}
+_NUMBERS: Final = {kind.of: (number, kind.struct) for number, kind in (_REQUESTS | _REPLIES).items()}
 
 
 # ── frames ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+REQUEST_OUTLINE_BYTES: Final = 2
+"""A request's first bytes, the same for all of one kind and for no other: its length in items, and its kind."""
+
+_REPLY_OUTLINE_BYTES: Final = 3
+"""The same of a reply, the number of whose kind takes two."""
+
+_REQUESTS_BY_OUTLINE: Final = {kind.outline(number): kind for number, kind in _REQUESTS.items()}
+_REPLIES_BY_OUTLINE: Final = {kind.outline(number): kind for number, kind in _REPLIES.items()}
+_NUMBER_BYTES: Final = 9
+"""No number is longer."""
+
 
 def encode(message: Request | Reply) -> bytes:
     """The frame of a request or reply: its one encoding."""
-    kind, struct = _KINDS[type(message)]
-    return cbor.encode_known([kind, *struct.pack(message)])
+    number, struct = _NUMBERS[type(message)]
+    return cbor.encode_known([number, *struct.pack(message)])
 
 
 def decode_request(frame: bytes) -> Request:
     """The request whose one encoding is `frame`. Raises `Malformed`."""
-    request: Request = _decode(frame, MAX_REQUEST_BYTES, _REQUESTS)
+    kind = _REQUESTS_BY_OUTLINE.get(frame[:REQUEST_OUTLINE_BYTES])
+    request: Request = _decode(frame, MAX_REQUEST_BYTES, kind)
     return request
 
 
 def decode_reply(frame: bytes) -> Reply:
     """The reply whose one encoding is `frame`; nothing in it is proven yet. Raises `Malformed`."""
-    reply: Reply = _decode(frame, MAX_REPLY_BYTES, _REPLIES)
+    kind = _REPLIES_BY_OUTLINE.get(frame[:_REPLY_OUTLINE_BYTES])
+    reply: Reply = _decode(frame, MAX_REPLY_BYTES, kind)
     return reply
 
 
-def _decode(frame: bytes, most: int, kinds: dict[int, tuple[type, _Field]]) -> Any:
-    match cbor.decode(frame, most):
-        case [kind, *fields] if type(kind) is int and kind in kinds:
-            return kinds[kind][1].unpack(fields)
-    raise Malformed("not a frame of a known kind")
+def request_id_of(frame: bytes) -> int | None:
+    """The number of a request, read from its first bytes; None if no request begins so. The rest may be anything."""
+    if frame[:REQUEST_OUTLINE_BYTES] not in _REQUESTS_BY_OUTLINE:
+        return None
+    number = cbor.leading_number(frame[REQUEST_OUTLINE_BYTES : REQUEST_OUTLINE_BYTES + _NUMBER_BYTES])
+    return number if number is not None and number <= _MAX_NUMBER else None
+
+
+def _decode(frame: bytes, most: int, kind: _Kind | None) -> Any:
+    if kind is None:
+        raise Malformed("not a frame of a known kind, or not with its fields")
+    _, *fields = cbor.decode(frame, most, max_items=kind.struct.max_items)
+    return kind.struct.unpack(fields)
