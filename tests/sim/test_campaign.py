@@ -16,7 +16,7 @@ from bftledger.sim.world import genesis_of
 from tests.sim import seeds
 
 CHUNK = 25
-STARTS = range(1_000_000, 1_000_700, CHUNK)
+STARTS = range(1_000_000, 1_000_500, CHUNK)
 """Seeds that no mutant is hunted with."""
 
 FORKING = Choice(excess=True)
