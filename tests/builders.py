@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from bftledger.base import transaction
 from bftledger.base.crypto import Ed25519Signer, Ed25519Verifier, Signer, Verifier, tagged_hash
@@ -99,6 +99,10 @@ ED25519 = Keys(Ed25519Signer, Ed25519Verifier())
 
 
 # ── transactions and proposals ──
+
+
+BEGINNING: Final = Millis(0)
+"""Nothing has expired by then."""
 
 
 @cache

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 import pytest
 
 from bftledger.adversary.behaviour import Frame, Scene
+from bftledger.adversary.behaviours.primary import Slow
 from bftledger.adversary.catalogue import CATALOGUE
 from bftledger.base.ids import Millis, ReplicaId, Seq
-from bftledger.pbft.messages import Checkpoint, Message, PrePrepare, Stable, Status
+from bftledger.pbft.messages import Blocks, Checkpoint, Message, PrePrepare, Stable, Status
 from bftledger.pbft.settings import Settings
 from bftledger.sim.plan import Plan, Weather, Work
 from bftledger.sim.world import World
@@ -43,6 +44,36 @@ def test_a_slow_primary_that_makes_each_backup_lag_at_its_ticks_is_replaced(trai
     world = a_world(traitor, link_ms, Work(operations=10_000, clients=3, reads=0.0))
 
     assert world.run(20_000_000, lambda: left(world) >= 2)
+
+
+class Chain(Slow):
+    """Withholds every third proposal of each backup, and keeps three in flight: each is behind when the next two are
+    executed."""
+
+    name = "chain"
+
+    def delay(self, to: ReplicaId, message: Message) -> Millis:
+        return Millis(4 * LINK_MS) if isinstance(message, Checkpoint) else super().delay(to, message)
+
+    def to_peer(self, to: ReplicaId, message: Message) -> Iterable[Message | bytes]:
+        if self.scene.state.view:
+            return (message,)
+        is_withheld = isinstance(message, PrePrepare) and to == BACKUPS[message.seq % len(BACKUPS)]
+        return () if is_withheld or isinstance(message, Stable | Blocks) else (message,)
+
+
+def test_a_slow_primary_that_has_each_backup_fetch_every_third_block_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """None of them sees a block of its own agreed in order, and still all know how long agreement takes."""
+    monkeypatch.setitem(CATALOGUE, Chain.name, Chain)
+    world = a_world(
+        f"{Chain.name}:60", LINK_MS // 2, Work(operations=10_000, clients=3, reads=0.0), batch_wait_ms=20, pipeline=50
+    )
+    intrigue = Intrigue(world)
+    intrigue.every(20, lambda: intrigue.give(0, [intrigue.make(world.keys.replica(0), 10)]))
+
+    assert world.run(25_000_000, lambda: left(world) >= 2)
 
 
 # ── a censor: it orders what it likes, and nobody is level when the censored one would be judged ──

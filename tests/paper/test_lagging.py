@@ -4,6 +4,7 @@ Whoever lags accuses nobody, since it has not seen all that the primary did (`su
 for when the backup is level again and executes what was decided here."
 """
 
+from dataclasses import replace
 from typing import Any
 
 from bftledger.base.ids import Digest, Seq
@@ -11,6 +12,7 @@ from bftledger.pbft.effects import Halt, Send
 from bftledger.pbft.events import Installed, Submitted
 from bftledger.pbft.messages import FetchBlocks, Message, Relay, ViewChange
 from bftledger.pbft.rooms import Load
+from bftledger.pbft.suspicion import BATCH
 from bftledger.pbft.timers import StatusTimer
 from tests.builders import TestedReplica, Writer, a_replica, block_hash, delivered, fired, only, sent, tx
 from tests.paper.test_liveness import heard, timer
@@ -75,6 +77,29 @@ def test_who_has_been_in_time_again_since_then_accuses_nobody_for_what_is_over()
     later = backup.having(*decided(2)).take(delivered(2, "other"))
 
     assert left_for(settled) == left_for(later) == []
+
+
+def test_a_queue_that_was_worked_off_when_the_timer_ran_out_is_judged_from_then_on() -> None:
+    """As for who does not lag: the measure begins anew, and what comes next need not hold half a batch."""
+    backup = watching(*decided(1), W.pre_prepare(seq=2, of="one more"), batch_count=2).having(delivered(1, "other"))
+    backup.having(*decided(2, "one more"), fired(timer()))
+
+    assert backup.state.work_at_start == BATCH // 2
+    assert left_for(backup.take(replace(delivered(2, "one more"), load=Load(0, 0)))) == []
+
+
+def test_who_was_cut_off_meanwhile_gives_the_primary_the_whole_time() -> None:
+    """`Replica._hear`: "after a time alone, the primary has the whole time from when a quorum is there again"."""
+    backup = a_replica(id=1).having(W.relay(2, "pay bob"), *decided(1))
+    backup.state.unheard = backup.state.others
+    backup.having(fired(timer()))
+    cut_off = backup.state.cut_off
+    backup.having(*heard(but=1), *heard(but=1))
+
+    assert cut_off
+    assert not backup.state.cut_off
+    assert not backup.state.alone
+    assert left_for(backup.take(delivered(1, "other"))) == []
 
 
 def test_who_fetched_what_was_missing_judges_when_it_executes_what_was_decided_here() -> None:

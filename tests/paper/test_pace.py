@@ -263,20 +263,66 @@ def test_a_fetched_block_ends_a_wait_which_alarms_and_accuses_nobody() -> None:
     assert sent(found, ViewChange) == []
 
 
-def test_what_waited_for_a_block_to_be_fetched_is_no_agreement() -> None:
-    """Else a primary could make agreement seem slow: by withholding one proposal from each backup in turn."""
+def test_what_waits_for_blocks_before_it_is_no_agreement() -> None:
+    """`pace`: "What it then waits for blocks before it, which a primary may have withheld, is none of it"."""
     group = a_group()
     group.take(W.pre_prepare(seq=2, of="behind", time=group.now))
-    group.take(W.stable(2, W.certificate(1, by=(0, 2, 3))))
-    group.wait(400)
-    group.take(fetched(1))
+    group.wait(5)
     group.take(W.prepare(2, seq=2, of="behind", time=NOW))
     for i in (0, 2):
         group.take(W.commit(i, seq=2, of="behind", time=NOW))
+    group.wait(400)
+    group.take(W.stable(2, W.certificate(1, by=(0, 2, 3))))
+    group.take(fetched(1))
     group.take(delivered(2, "behind"))
     group.wait(TICK)
 
+    assert group.backup.state.pace.agreements.median() == 5
+    assert group.backup.state.pace.accepted == {}
+
+
+def test_what_was_fetched_is_timed_no_more_and_what_comes_after_it_is() -> None:
+    """Else a primary that withholds every third proposal would leave nobody with an agreement to compare it with."""
+    group = a_group()
+    for seq in (1, 2, 3):
+        group.take(W.pre_prepare(seq=seq, of=f"{seq}", time=group.now))
+    group.take(W.stable(2, W.certificate(2, by=(0, 2, 3))))
+    group.take(fetched(2))
+
+    assert list(group.backup.state.pace.accepted) == [3]
+
+
+def test_who_sees_no_agreement_shares_what_waits_and_accuses_nobody() -> None:
+    """It may be starved of all proposals; an alarm costs no more than sharing."""
+    group = a_group()
+    found: list[Effect] = []
+    for count in range(2 * SAMPLES):
+        found += group.take(Submitted((tx(f"own {count}"),)))
+        found += group.wait(300)
+        group.seq += 1
+        group.take(W.stable(2, W.certificate(group.seq, by=(0, 2, 3))))
+        found += group.take(fetched(group.seq, f"own {count}"))
+        found += group.wait(-group.now % TICK)
+
+    assert sent(only(found, Broadcast), Relay) != []
     assert len(group.backup.state.pace.agreements) == 0
+    assert sent(found, ViewChange) == []
+
+
+def test_nor_does_who_has_all_proposals_and_sees_none_of_them_agreed() -> None:
+    group = a_group()
+    found: list[Effect] = []
+    for count in range(2 * SAMPLES):
+        group.take(W.relay(2, f"late {count}"))
+        found += group.wait(300)
+        group.seq += 1
+        group.take(W.pre_prepare(seq=group.seq, of=f"late {count}", time=group.now))
+        group.take(W.stable(2, W.certificate(group.seq, by=(0, 2, 3))))
+        found += group.take(fetched(group.seq, f"late {count}"))
+        found += group.wait(-group.now % TICK)
+
+    assert len(group.backup.state.pace.shared) == SAMPLES
+    assert sent(found, ViewChange) == []
 
 
 def test_each_accusation_doubles_the_limit_and_good_ones_halve_it_again() -> None:

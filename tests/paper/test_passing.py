@@ -7,14 +7,13 @@ import pytest
 
 from bftledger.base.ids import Millis, ReplicaId
 from bftledger.base.transaction import Transaction
-from bftledger.pbft.normal import BEGINNING
 from bftledger.pbft.passing import START, Passing
 from bftledger.pbft.pool import Pool
 from bftledger.pbft.rooms import CLIENTS
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.turns import Queue, Turns
 from bftledger.pbft.waiting import Waiting
-from tests.builders import tx
+from tests.builders import BEGINNING, tx
 from tests.paper.test_turns import SIZE, differ_by, each, whose
 
 

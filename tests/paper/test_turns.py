@@ -11,12 +11,11 @@ import pytest
 
 from bftledger.base.ids import ReplicaId
 from bftledger.base.transaction import Transaction
-from bftledger.pbft.normal import BEGINNING
 from bftledger.pbft.rooms import CLIENTS
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.turns import Queue, Turns
 from bftledger.pbft.waiting import Waiting
-from tests.builders import tx
+from tests.builders import BEGINNING, tx
 
 PAYLOAD = 10
 SIZE = len(tx("0", sender="client 0", size=PAYLOAD).encoded)

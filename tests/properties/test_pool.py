@@ -10,14 +10,13 @@ import pytest
 from bftledger.base.ids import Millis, ReplicaId, TxId
 from bftledger.base.transaction import NONCE_BYTES, Transaction, sign
 from bftledger.pbft import invariants
-from bftledger.pbft.normal import BEGINNING
 from bftledger.pbft.passing import Moment
 from bftledger.pbft.pool import Pool
 from bftledger.pbft.rooms import CLIENTS, batches
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.turns import least_cost
 from bftledger.pbft.waiting import Waiting
-from tests.builders import FAST, GENESIS
+from tests.builders import BEGINNING, FAST, GENESIS
 
 OPERATIONS = 300
 
@@ -59,9 +58,11 @@ class Run:
             self.pool.admit_relayed(transaction, ReplicaId(self.random.randrange(4)))
 
     def pass_on(self) -> None:
-        passed_on = self.pool.passing.pass_on(self.moment, BEGINNING)
-        assert self.pool.passing.pass_on(self.moment, BEGINNING) == (), "it was all that fits"
+        clock = self._clock()
+        passed_on = self.pool.passing.pass_on(self.moment, clock)
+        assert self.pool.passing.pass_on(self.moment, clock) == (), "it was all that fits"
         assert len(set(passed_on)) == len(passed_on)
+        assert all(transaction.expires >= clock for transaction in passed_on)
 
     def share(self) -> None:
         share = self.random.choice([self.pool.share_oldest, self.pool.share_passed])
@@ -70,7 +71,10 @@ class Run:
         assert all(self.pool.passing.is_shared(transaction.id) for transaction in shared)
 
     def propose(self) -> None:
-        batch = self.pool.waiting.batch(BEGINNING)
+        clock = self._clock()
+        batch = self.pool.waiting.batch(clock)
+        assert all(transaction.expires >= clock for transaction in batch)
+        batch = batch or self.pool.waiting.expired()
         assert bool(batch) == bool(len(self.pool.waiting))
         assert len(list(batches(batch, self.settings))) <= 1, "one proposal may hold it"
         self.pool.mark_proposed(batch)
@@ -104,6 +108,10 @@ class Run:
 
     def install(self) -> None:
         self.pool.settle([transaction.id for transaction in self._some(1)])
+
+    def _clock(self) -> Millis:
+        """A clock that jumps, more often ahead than back."""
+        return Millis(self.now + self.random.randrange(-5, 15))
 
     def _some(self, most: int) -> list[Transaction]:
         return [self._one() for _ in range(self.random.randrange(most + 1))]
@@ -147,13 +155,12 @@ def check_waiting(pool: Pool) -> None:
     assert waiting.seconded() == Counter(by for held in waiting._held.values() for by in held.origins[1:])
     if not waiting._takes_turns:
         return
+    in_turn = {tx_id: held for tx_id, held in waiting._held.items() if tx_id not in waiting.aside()}
     queues: dict[Any, list[TxId]] = {who: list(queue.waiting) for who, queue in waiting._replicas.items()}
     of_clients = {who: list(queue.waiting) for who, queue in waiting._clients._queues.items()}
-    assert sorted(chain(*of_clients.values())) == sorted(
-        i for i, held in waiting._held.items() if CLIENTS in held.origins
-    )
+    assert sorted(chain(*of_clients.values())) == sorted(i for i, held in in_turn.items() if CLIENTS in held.origins)
     for who, queue in queues.items():
-        assert sorted(queue) == sorted(tx_id for tx_id, held in waiting._held.items() if who in held.origins)
+        assert sorted(queue) == sorted(tx_id for tx_id, held in in_turn.items() if who in held.origins)
     assert all([*queues.values(), *of_clients.values()]), "who has nothing has no queue"
     assert waiting._all.parties.keys() == queues.keys() | ({CLIENTS} if of_clients else set())
     assert waiting._clients.parties.keys() == of_clients.keys()
@@ -166,14 +173,16 @@ def check_passing(pool: Pool) -> None:
     passing, waiting = pool.passing, {transaction.id for transaction in pool.waiting.all()}
     own = {tx_id for queue in passing._own._queues.values() for tx_id in queue.waiting}
     others, passed, shared = set(passing._others.waiting), set(passing._passed), set(passing._shared)
+    to_be = own | others | passing._expired.keys()
     sizes = [len(transaction.encoded) for transaction in pool.pending() if transaction.id in passing._is_out]
     assert passing._is_out <= waiting & (passed | shared), "what is out was passed on, and waits"
     assert (passing.out.count, passing.out.bytes) == (len(sizes), sum(sizes)), "the room knows what is in it"
     assert passing.out.count <= max(1, 2 * passing.out.max_count), "no more is out than there is room for"
     assert passing.out.bytes <= 2 * passing.out.max_bytes or passing.out.count == 1
-    assert len(own) + len(others) + len(passed) + len(shared) == len(own | others | passed | shared), "one state each"
-    assert own | others <= waiting <= own | others | passed | shared, "what waits is to be passed on, or was"
-    assert passing.has_more == bool(own or others)
+    states = (own, others, passing._expired, passed, shared)
+    assert sum(map(len, states)) == len(to_be | passed | shared), "one state each"
+    assert to_be <= waiting <= to_be | passed | shared, "what waits is to be passed on, or was"
+    assert passing.has_more == bool(to_be)
 
 
 @pytest.mark.parametrize("seed", range(30))

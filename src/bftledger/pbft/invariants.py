@@ -77,6 +77,7 @@ def _check_watermarks(state: State) -> None:
     assert len(state.slots) <= 2 * state.settings.window, "the log is bounded"
     assert state.executed <= high, "nothing above the high watermark is executed"
     assert state.lagging == (low > state.executed), "who lags knows it"
+    assert state.asked_early.keys() <= state.others, "each peer has one question that came too early, at most"
     if state.stable is not None:
         _check_signers([replica for replica, _ in state.stable.signatures], state, state.group.quorum)
     if state.fetch is not None:
@@ -203,6 +204,9 @@ def check_pool(pool: Pool) -> None:
     assert pool.bytes == sum(sizes.values()), "the pool knows its size"
     assert pool.waiting.bytes == sum([len(tx.encoded) for tx in waiting]), "the pool knows the size of what waits"
     assert {tx.id for tx in waiting} <= sizes.keys(), "what waits is pending"
+    aside = pool.waiting.aside()
+    assert aside.keys() <= {tx.id for tx in waiting}, "what was set aside waits"
+    assert pool.waiting.aside_bytes == sum([sizes[tx_id] for tx_id in aside]), "its size is known as well"
     shares, rooms, origins = pool.shares(), pool.rooms(), pool.origins()
     assert origins.keys() <= sizes.keys(), "only what is pending takes room"
     taken: dict[ReplicaId, list[int]] = {whose: [] for whose in rooms}

@@ -18,8 +18,6 @@ from bftledger.pbft.state import Slot, State
 from bftledger.pbft.timers import BatchTimer
 
 Vote = Prepare | Commit
-BEGINNING: Final = Millis(0)
-"""Nothing expires before."""
 BATCH_ENOUGH: Final = 1
 """With so many proposals in flight a primary gathers a full batch before it sends another."""
 
@@ -76,7 +74,7 @@ def _batch(state: State, now: Millis, in_flight: int) -> tuple[Transaction, ...]
     with such makes an honest primary look idle. The next block settles it; if nothing else waits, that has to be made.
     """
     waiting = state.pool.waiting
-    return waiting.batch(now) or (() if in_flight else waiting.batch(BEGINNING))
+    return waiting.batch(now) or (() if in_flight else waiting.expired())
 
 
 # ── PRE-PREPARE ──
@@ -222,6 +220,7 @@ def advance(state: State, slot: Slot) -> list[Effect]:
         effects += [Persist(slot.certificate), Persist(commit), Broadcast(commit)]
     if not slot.committed and state.is_committed_local(slot):
         slot.committed = True
+        state.pace.agreed(slot.seq, state.now)
     return effects
 
 

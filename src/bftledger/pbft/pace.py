@@ -6,7 +6,8 @@ compares the primary with the rest of the group, as it sees them itself:
 
 - a *wait* is the time from when this backup passed a transaction on to the primary until it accepted a proposal of
   this view that holds it;
-- an *agreement* is the time from accepting a proposal until its block is executed here.
+- an *agreement* is the time from accepting a proposal until it is committed here (committed-local, §4.2). What it then
+  waits for blocks before it, which a primary may have withheld, is none of it.
 
 With an honest primary, what is passed on is in its next proposal, unless a proposal is full; and the next proposal is
 made when one in flight is executed, or `batch_wait_ms` later. Hence a wait is the way there and back, and at most
@@ -20,8 +21,7 @@ waited while half a batch was proposed is counted, nor before the view had execu
 this replica is cut off. And nothing is measured by what clients say of time.
 
 Who lags measures on, or a primary could make each backup lag now and then, and nobody would ever have enough samples. A
-block that is fetched ends a wait as well, though not one that accuses, since fetching takes its time; and nothing that
-had to wait for it is an agreement.
+block that is fetched ends a wait as well, though not one that accuses, since fetching takes its time.
 
 What one backup alone passed on, it alone can measure, and who leaves a view alone moves nobody. So a few slow samples
 only lead to sharing with all what is passed on; accused is only for what all knew, of which all have the same samples.
@@ -158,34 +158,39 @@ class Pace:
         if len(self.accepted) < PROBES:
             self.accepted[seq] = now
 
-    def executed(self, seq: Seq, now: Millis) -> None:
-        """And this is its block."""
+    def agreed(self, seq: Seq, now: Millis) -> None:
+        """And that is committed."""
         since = self.accepted.pop(seq, None)
         if since is not None:
             self.agreements.add(now - since)
 
-    def fetched(self, transactions: Iterable[TxId], now: Millis, tick: int, interval: Millis) -> None:
-        """Blocks with these were fetched, because their proposals did not come, or not in time. As `proposed`."""
-        self.accepted.clear()
+    def fetched(self, last: Seq, transactions: Iterable[TxId], now: Millis, tick: int, interval: Millis) -> None:
+        """Blocks up to `last` with these were fetched, because their proposals did not come, or not in time. As
+        `proposed`."""
+        self.accepted = {seq: at for seq, at in self.accepted.items() if seq > last}
         for tx_id in transactions:
             probe = self.probes.pop(tx_id, None)
             if probe is not None:
                 self.waits.add(min(now - probe.at, (tick - probe.tick) * interval))
 
     def limit(self, settings: Settings, timeout: Millis) -> int:
-        """How long an honest primary lets wait at most, in milliseconds, with T as it is now."""
-        return (timeout // 4 + settings.batch_wait_ms + AGREEMENTS * self.agreements.median()) << self.doublings
+        """How long an honest primary lets wait at most, in milliseconds, with T as it is now.
+
+        A few agreements say nothing, and count as none.
+        """
+        agreement = self.agreements.median() if len(self.agreements) >= ALARM else 0
+        return (timeout // 4 + settings.batch_wait_ms + AGREEMENTS * agreement) << self.doublings
 
     def close_tick(self, tick: int, settings: Settings, timeout: Millis) -> None:
         """A tick is over: judges what was measured."""
         wait, shared = self.waits.close(tick), self.shared.close(tick)
         self.agreements.close(tick)
         self.alarmed = self.accuses = False
-        if len(self.agreements) < ALARM or len(self.waits) < ALARM:
+        if len(self.waits) < ALARM:
             return
         limit = self.limit(settings, timeout)
         self.alarmed = self.waits.median() > limit
-        if len(self.shared) == SAMPLES and shared is not None and shared > limit:
+        if len(self.agreements) >= ALARM and len(self.shared) == SAMPLES and shared is not None and shared > limit:
             self.accuses = self.shared.median() > limit
         if self.doublings and wait is not None and not self.alarmed:
             self.calm += 1

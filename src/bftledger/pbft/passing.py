@@ -61,6 +61,9 @@ class Passing:
         self._others_out = room_for_others(settings, n)
         self._is_others: set[TxId] = set()
         """Of that, what was passed on because others had told of it."""
+        self._expired: dict[TxId, tuple[Transaction, bool]] = {}
+        """What had expired when its turn came, and whether it is of a client of this replica."""
+        self._expired_at = Millis(0)
         self._refused: list[Source] = []
         """Whose next finds no room: nothing more of them until something has left."""
 
@@ -72,7 +75,7 @@ class Passing:
     @property
     def has_more(self) -> bool:
         """Whether anything waits that was not passed on."""
-        return bool(self._own or self._others.waiting)
+        return bool(self._own or self._others.waiting or self._expired)
 
     @property
     def out(self) -> Room:
@@ -83,6 +86,7 @@ class Passing:
         """One more waits that the primary may not know. `is_own`: a client of this replica submitted it."""
         if transaction.id in self._passed or transaction.id in self._shared:
             return
+        self._expired.pop(transaction.id, None)
         if is_own:
             self._others.waiting.pop(transaction.id, None)
             self._own.put(transaction)
@@ -109,7 +113,7 @@ class Passing:
     def clear(self) -> None:
         """A view ended: the next primary was given nothing."""
         self._own.clear()
-        for held in (self._others.waiting, self._passed, self._shared):
+        for held in (self._others.waiting, self._passed, self._shared, self._expired):
             held.clear()
         self._is_out.clear()
         self._is_others.clear()
@@ -121,15 +125,20 @@ class Passing:
     def pass_on(self, now: Moment, clock: Millis) -> tuple[Transaction, ...]:
         """What the primary should get next, as much as is certain to find room there.
 
-        What has expired by the `clock`, in milliseconds since the epoch, is not passed on: the next block settles it
-        here, and until then it would take the room of others.
+        What has expired by the `clock`, in milliseconds since the epoch, is not passed on, unless that is set back: the
+        next block settles it here, and until then it would take the room of others.
         """
+        if self._expired and clock < self._expired_at:
+            again, self._expired = self._expired, {}
+            for transaction, is_own in again.values():
+                self.put(transaction, is_own=is_own)
         own, expired = self._next_of(self._own, now, clock, self._out)
         for passed in own:
             self._own.remove(passed.transaction)
             self._passed[passed.transaction.id] = passed
         for transaction in expired:
             self._own.remove(transaction)
+            self._set_aside(transaction, clock, is_own=True)
         others, expired = self._next_of(self._others, now, clock, self._out, self._others_out)
         for passed in others:
             tx_id = passed.transaction.id
@@ -138,6 +147,7 @@ class Passing:
             self._is_others.add(tx_id)
         for transaction in expired:
             del self._others.waiting[transaction.id]
+            self._set_aside(transaction, clock, is_own=False)
         return tuple([passed.transaction for passed in (*own, *others)])
 
     def share(self, transactions: Iterable[Transaction], waiting: Waiting, now: Moment) -> tuple[Transaction, ...]:
@@ -207,6 +217,10 @@ class Passing:
             source.advance()
         return chosen, expired
 
+    def _set_aside(self, transaction: Transaction, clock: Millis, *, is_own: bool) -> None:
+        self._expired[transaction.id] = (transaction, is_own)
+        self._expired_at = clock
+
     def _count_as_out(self, transaction: Transaction) -> None:
         self._is_out.add(transaction.id)
         self._cost += cost(transaction, self._least)
@@ -216,3 +230,4 @@ class Passing:
         if transaction in self._own:
             self._own.remove(transaction)
         self._others.waiting.pop(transaction.id, None)
+        self._expired.pop(transaction.id, None)

@@ -269,7 +269,6 @@ class Replica:
         state.delivering = False
         slot = state.slots[seq]
         state.pool.settle(transactions)
-        state.pace.executed(seq, state.now)
         if slot.pre_prepare and (proposal := slot.pre_prepare.proposal):
             suspicion.on_work(state, seq, event.load)
             if len(transactions) < len(proposal.transactions):
@@ -283,7 +282,7 @@ class Replica:
 
     def _on_installed(self, event: Installed) -> list[Effect]:
         state = self.state
-        suspicion.on_settled_by_fetching(state, event.transactions)
+        suspicion.on_settled_by_fetching(state, event.seq, event.transactions)
         state.pool.settle(event.transactions)
         suspicion.on_fetched(state, Seq(event.seq - len(event.loads) + 1), event.loads)
         effects: list[Effect] = [Persist(event.certificate)]
@@ -313,7 +312,8 @@ class Replica:
                     return Ignored.STALE_TIMER
                 if relayed and suspicion.is_stalled(state):
                     return views.leave_for(state, View(view + 1))
-                state.overdue = state.watched if relayed and state.lagging else None
+                is_late = relayed and state.lagging and not suspicion.works_off(state)
+                state.overdue = state.watched if is_late else None
                 state.cut_off = state.cut_off or (relayed and state.alone)
                 return suspicion.go_on_watching(state, timer)
             case _:

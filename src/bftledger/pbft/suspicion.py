@@ -171,7 +171,7 @@ def watch_oldest(state: State) -> list[Effect]:
     watched = None if subject is None else (state.view, subject)
     if watched == state.watched:
         return []
-    state.watched = watched
+    state.watched, state.overdue = watched, None
     if subject is None:
         return [StopTimer(RequestTimer)]
     state.watched_since, state.work_at_start = state.moment, state.work
@@ -262,9 +262,9 @@ def is_slower_than_agreement(state: State) -> bool:
     return False
 
 
-def on_settled_by_fetching(state: State, transactions: Iterable[TxId]) -> None:
-    """Blocks that were fetched settle these."""
-    state.pace.fetched(transactions, state.now, state.tick, state.settings.status_interval_ms)
+def on_settled_by_fetching(state: State, last: Seq, transactions: Iterable[TxId]) -> None:
+    """Blocks up to `last` were fetched, and settle these."""
+    state.pace.fetched(last, transactions, state.now, state.tick, state.settings.status_interval_ms)
 
 
 # ── what was passed on first: at each tick ──

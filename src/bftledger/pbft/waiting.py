@@ -8,6 +8,7 @@ longer for it than for what is new (`suspicion.patience`), wherever it stands in
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from bftledger.base.ids import Millis, ReplicaId, TxId
@@ -36,6 +37,11 @@ class Waiting:
         self._replicas: dict[ReplicaId, Queue] = {}
         self._all: Final = Turns[ReplicaId](least_cost(settings))
         self._takes_turns = False
+        self._aside: dict[TxId, Transaction] = {}
+        """What had expired when a batch was made stands in no queue."""
+        self.aside_bytes = 0
+        """The size of these."""
+        self._aside_at = Millis(0)
         self.bytes = 0
         """The size of all of them."""
 
@@ -47,12 +53,17 @@ class Waiting:
 
     @property
     def fills_batch(self) -> bool:
-        """Whether they are enough for the largest proposal."""
-        return len(self._held) >= self._settings.batch_count or self.bytes >= self._settings.batch_bytes
+        """Whether they are enough for the largest proposal, but for what has expired."""
+        count, size = len(self._held) - len(self._aside), self.bytes - self.aside_bytes
+        return count >= self._settings.batch_count or size >= self._settings.batch_bytes
 
     def all(self) -> tuple[Transaction, ...]:
         """All of them, in the order of arrival."""
         return tuple([held.transaction for held in self._held.values()])
+
+    def aside(self) -> Mapping[TxId, Transaction]:
+        """Those that had expired when a batch was made: a block settles them, and none holds them."""
+        return self._aside
 
     def seconded(self) -> Counter[ReplicaId]:
         """How many each has in its queue besides those that take room of its own."""
@@ -69,7 +80,7 @@ class Waiting:
         else:
             self._held[transaction.id] = Held(transaction, (origin, *held.origins))
             self._seconded[held.origins[0]] += 1
-        if self._takes_turns:
+        if self._takes_turns and transaction.id not in self._aside:
             self._enter(transaction, origin)
 
     def second(self, transaction: TxId, by: ReplicaId, most: int) -> None:
@@ -79,7 +90,7 @@ class Waiting:
             return
         self._held[transaction] = Held(held.transaction, (*held.origins, by))
         self._seconded[by] += 1
-        if self._takes_turns:
+        if self._takes_turns and transaction not in self._aside:
             self._enter(held.transaction, by)
 
     def remove(self, transaction: TxId) -> Transaction | None:
@@ -90,7 +101,9 @@ class Waiting:
         self.bytes -= len(held.transaction.encoded)
         for by in held.origins[1:]:
             self._seconded[by] -= 1
-        if self._takes_turns:
+        if self._aside.pop(transaction, None) is not None:
+            self.aside_bytes -= len(held.transaction.encoded)
+        elif self._takes_turns:
             for origin in held.origins:
                 self._leave(held.transaction, origin)
         return held.transaction
@@ -102,22 +115,33 @@ class Waiting:
         self._replicas.clear()
         self._clients.clear()
         self._all.clear()
+        self._aside.clear()
         self._takes_turns = False
-        self.bytes = 0
+        self.bytes = self.aside_bytes = 0
 
     def batch(self, now: Millis) -> tuple[Transaction, ...]:
-        """What a proposal contains, within the bounds; it waits until it is removed, but has had its turn. Not what
-        expires before `now`, milliseconds since the epoch."""
+        """What a proposal contains, within the bounds; it waits until it is removed, but has had its turn.
+
+        What expires before `now`, milliseconds since the epoch, is set aside; if that clock was set back since, nothing
+        is any more.
+        """
+        if self._aside and now < self._aside_at:
+            self._take_back()
         if not self._takes_turns:
             self._takes_turns = True
             for held in self._held.values():
                 for origin in held.origins:
                     self._enter(held.transaction, origin)
         chosen: dict[TxId, Transaction] = {}
+        expired: dict[TxId, Transaction] = {}
         size, turns, settings = 0, self._all, self._settings
         turns.begin()
         while (head := turns.head) is not None:
-            if head.id in chosen or head.expires < now:
+            if head.expires < now:
+                expired[head.id] = head
+                turns.skip()
+                continue
+            if head.id in chosen:
                 turns.skip()
                 continue
             size += len(head.encoded)
@@ -126,7 +150,38 @@ class Waiting:
                 break
             chosen[head.id] = head
             turns.advance()
+        if expired:
+            self._set_aside(expired, now)
         return tuple(chosen.values())
+
+    def expired(self) -> tuple[Transaction, ...]:
+        """What a proposal contains that is made only to settle what has expired: what was set aside."""
+        chosen: list[Transaction] = []
+        size = 0
+        for transaction in self._aside.values():
+            size += len(transaction.encoded)
+            if chosen and (size > self._settings.batch_bytes or len(chosen) >= self._settings.batch_count):
+                break
+            chosen.append(transaction)
+        return tuple(chosen)
+
+    # ── what has expired ──
+
+    def _set_aside(self, expired: dict[TxId, Transaction], now: Millis) -> None:
+        """Nothing looks at these again before a block settles them: there may be thousands."""
+        for transaction in expired.values():
+            for origin in self._held[transaction.id].origins:
+                self._leave(transaction, origin)
+            self.aside_bytes += len(transaction.encoded)
+        self._aside |= expired
+        self._aside_at = now
+
+    def _take_back(self) -> None:
+        for transaction in self._aside.values():
+            for origin in self._held[transaction.id].origins:
+                self._enter(transaction, origin)
+        self._aside.clear()
+        self.aside_bytes = 0
 
     # ── the queues ──
 
