@@ -7,6 +7,7 @@ import pytest
 from bftledger.base.ids import ReplicaId
 from bftledger.check import evidence
 from bftledger.sim import run as sim_run
+from bftledger.sim import verdict
 from bftledger.sim.campaign import run_seeds
 from bftledger.sim.draw import Choice, draw
 from bftledger.sim.plan import Plan
@@ -99,7 +100,8 @@ def test_a_fork_of_too_many_traitors_is_expected_but_not_that_its_evidence_is_wr
     monkeypatch: pytest.MonkeyPatch, convicted: tuple[int, ...], gravest: str
 ) -> None:
     """What a campaign tells of such a run, and what is kept when it is made smaller."""
-    monkeypatch.setattr(sim_run, "_convicted", lambda world: {ReplicaId(i) for i in convicted})
+    for module in (sim_run, verdict):
+        monkeypatch.setattr(module, "convicted_in", lambda world: {ReplicaId(i) for i in convicted})
     plan = Family(twins=2, views=2).plan(231)
     report, tally = run(plan), run_seeds([231], Family(twins=2, views=2))
 

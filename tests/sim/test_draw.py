@@ -11,8 +11,9 @@ from bftledger.pbft.state import State
 from bftledger.sim import handwritten
 from bftledger.sim.draw import Choice, draw
 from bftledger.sim.laden import CENSOR
+from bftledger.sim.oracles import Oracles
 from bftledger.sim.plan import Crash, Cut, Plan
-from bftledger.sim.run import Oracles, run
+from bftledger.sim.run import run
 from bftledger.sim.world import World
 
 PLANS = [draw(seed) for seed in range(1_000)]

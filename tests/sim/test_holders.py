@@ -8,6 +8,7 @@ from bftledger.base.ids import Digest
 from bftledger.check import durability, progress
 from bftledger.check.durability import Held
 from bftledger.sim import run as sim_run
+from bftledger.sim import verdict
 from bftledger.sim.history import ledger_of
 from bftledger.sim.host import Disk
 from bftledger.sim.plan import Plan
@@ -35,7 +36,7 @@ def lose(ledgers: int) -> Callable[[Disk, Digest], list[Held]]:
 def test_when_all_have_caught_up_all_of_them_have_what_was_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
     assert objections(durability.ORACLE) == []
 
-    monkeypatch.setattr(sim_run, "ledger_of", lose(1))
+    monkeypatch.setattr(verdict, "ledger_of", lose(1))
     assert "but 3 of 4 honest replicas have that block" in objections(durability.ORACLE)[0]
 
 
@@ -44,7 +45,7 @@ def test_before_that_as_many_have_it_as_are_in_every_quorum(
     lost: int, is_borne: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sim_run, "_is_settled", lambda world, target: False)
-    monkeypatch.setattr(sim_run, "ledger_of", lose(lost))
+    monkeypatch.setattr(verdict, "ledger_of", lose(lost))
     assert (objections(durability.ORACLE) == []) is is_borne
 
     assert "not all replicas reach block" in objections(progress.ORACLE)[0]

@@ -10,8 +10,8 @@ from bftledger.pbft import messages, wire
 from bftledger.pbft.messages import Commit, Message
 from bftledger.pbft.wire import UNSIGNED
 from bftledger.sim.door import SharedDoor
+from bftledger.sim.oracles import Oracles
 from bftledger.sim.plan import Plan
-from bftledger.sim.run import Oracles
 from bftledger.sim.world import World
 
 ONE = ReplicaId(1)
