@@ -13,8 +13,8 @@ from tests.builders import tx
 from tests.cluster import Cluster, Node
 from tests.traitor import Traitor
 
-SEEDS = range(300)
-TRAITOROUS = range(1_000, 1_300)
+SEEDS = range(100)
+TRAITOROUS = range(1_000, 1_100)
 """With one Byzantine member."""
 
 REGRESSIONS: tuple[int, ...] = ()
