@@ -8,7 +8,7 @@ from bftledger.apps.machine import CONFLICT, INADMISSIBLE, MALFORMED, Result
 from bftledger.base.ids import Millis, ReplicaId
 from bftledger.base.transaction import Transaction
 from bftledger.base.transaction import decode as decode_transaction
-from bftledger.engine import submissions
+from bftledger.engine import answers, submissions
 from bftledger.ledger.client_messages import (
     Busy,
     Committed,
@@ -98,7 +98,7 @@ def test_submissions_of_one_connection_in_one_block_share_one_answer() -> None:
 
 
 def test_an_answer_holds_no_more_items_than_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submissions, "ITEMS_PER_ANSWER", 8)
+    monkeypatch.setattr(answers, "ITEMS_PER_ANSWER", 8)
     group = Engines()
     group.submit(0, *[group.transaction() for _ in range(20)])
     group.run(1_000)
@@ -368,8 +368,10 @@ def test_only_so_many_submissions_wait_at_all(monkeypatch: pytest.MonkeyPatch) -
     assert len(group.engine(0).replica.state.pool) == 4
 
 
-def test_those_who_ask_for_an_uncertified_block_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submissions, "MAX_WAITING", 4)
+def test_those_who_ask_for_an_uncertified_block_leave_half_the_room_to_what_is_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(submissions, "MAX_WAITING", 8)
     group = Engines()
     group.passes = lambda source, to, message: not isinstance(message, Checkpoint)
     tx = group.transaction()
@@ -381,6 +383,10 @@ def test_those_who_ask_for_an_uncertified_block_are_bounded_too(monkeypatch: pyt
 
     assert sum(isinstance(reply, Busy) for replies in group.replies.values() for reply in replies) == 3
     assert group.engine(0).desk.submissions.waiting == 4
+    group.submit(0, *[group.transaction() for _ in range(5)], route=b"new")
+    group.run(1)
+    assert [type(reply) for reply in group.taken(b"new")] == [Busy]
+    assert group.engine(0).desk.submissions.waiting == 8
 
 
 def test_nobody_waits_when_all_are_answered() -> None:

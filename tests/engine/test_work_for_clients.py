@@ -7,7 +7,7 @@ import pytest
 from bftledger.base import cbor
 from bftledger.base.ids import Millis, Seq
 from bftledger.base.transaction import Transaction
-from bftledger.engine import reads, submissions
+from bftledger.engine import answers, reads
 from bftledger.engine.archive import Archive
 from bftledger.engine.engine import Round
 from bftledger.engine.intake import MAX_BYTES, MAX_FRAMES, Intake
@@ -163,7 +163,7 @@ def test_many_transactions_of_one_block_take_one_reading_of_it(blocks_read: list
     (answers,) = rounds(group)
 
     assert blocks_read == [1]
-    assert [len(reply.items) for _, reply in answers if isinstance(reply, Committed)] == [50]
+    assert [len(reply.items) for _, reply in answers if isinstance(reply, Committed)] == [1] * 50
 
 
 @pytest.mark.parametrize("hostile", [1, 16, 32])
@@ -258,8 +258,8 @@ def dear(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each answer takes all the work of a round."""
     for module, name in (
         (reads, "WORK_PER_PROOF"),
-        (submissions, "WORK_PER_ANSWER"),
-        (submissions, "WORK_PER_RECEIPT"),
+        (answers, "WORK_PER_ANSWER"),
+        (answers, "WORK_PER_RECEIPT"),
     ):
         monkeypatch.setattr(module, name, WORK_PER_ROUND)
 

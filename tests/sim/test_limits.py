@@ -8,8 +8,8 @@ import pytest
 from bftledger.base.ids import Millis, ReplicaId, Seq
 from bftledger.check.bounds import Bound, exceeded
 from bftledger.engine import reads
+from bftledger.engine.answers import Waiter
 from bftledger.engine.reads import Reads
-from bftledger.engine.submissions import Waiter
 from bftledger.ledger.client_messages import AskHeight, Query
 from bftledger.pbft.memory import SPAN
 from bftledger.pbft.messages import Message

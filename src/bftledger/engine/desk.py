@@ -14,11 +14,12 @@ from bftledger.base.errors import Malformed
 from bftledger.base.genesis import Genesis
 from bftledger.base.ids import Millis, ReplicaId, TxId
 from bftledger.base.transaction import Transaction
+from bftledger.engine.answers import Answer, Waiter
 from bftledger.engine.archive import Archive
 from bftledger.engine.intake import Intake
 from bftledger.engine.opening import Ledger
 from bftledger.engine.reads import Reads
-from bftledger.engine.submissions import RETRY_MS, Answer, Submissions, Waiter
+from bftledger.engine.submissions import RETRY_MS, Submissions
 from bftledger.engine.work import BLOCK_BYTES_PER_WORK, WORK_PER_LEAF, WORK_PER_LOOKUP, WORK_PER_REQUEST, Work, work_of
 from bftledger.ledger import client_wire
 from bftledger.ledger.client_messages import (
@@ -146,16 +147,17 @@ class Desk:
 
     def on_executed(self, executed: Executed, unsettled: Collection[TxId]) -> None:
         """A block was executed; `unsettled` are left out of it and still pending."""
-        self._answers += self.submissions.on_executed(executed, unsettled)
+        self.submissions.on_executed(executed, unsettled)
         self._is_unsettled = True
 
     def on_installed(self) -> None:
         """Blocks of others were executed, and the core knows it."""
-        self._answers += self.submissions.on_installed()
+        self.submissions.on_installed()
+        self._is_unsettled = True
 
     def on_withdrawn(self, tx_ids: Iterable[TxId]) -> None:
         """The core gave up pending transactions that no later block will hold."""
-        self._answers += self.submissions.on_withdrawn(tx_ids)
+        self.submissions.on_withdrawn(tx_ids)
         self._is_unsettled = True
 
     def on_certificate(self) -> None:
@@ -174,6 +176,7 @@ class Desk:
         if self._is_unsettled:
             self._work.turn_to_waiters()
             self._answers += self.submissions.settle()
+            self._work.turn_to_waiters()  # or those who submit would leave nothing to those who read
             self._answers += self.reads.settle()
             self._is_unsettled = self.submissions.is_behind or self.reads.is_behind
         answers, self._answers = self._answers, []

@@ -1,19 +1,24 @@
 """Reads, and those of them that wait: for a height that is not executed yet, or for the certificate that proves it.
 
-Many may wait for one thing, and when it comes not all of them are answered at once, but as the rounds' work allows.
+What can be answered is answered when it is asked, as part of the round's work for requests. Many may wait for one
+thing, and when it comes not all of them are answered at once, but in turns, as the rounds' work allows. What they hold
+is bounded, and who has most of it makes room for others.
 """
 
-from collections import defaultdict, deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from bftledger.apps.machine import Rejected
 from bftledger.apps.map_proof import MapProof
 from bftledger.base.ids import Seq
+from bftledger.engine.answers import Answer, Waiter
 from bftledger.engine.archive import Archive
 from bftledger.engine.opening import Ledger
-from bftledger.engine.submissions import RETRY_MS, Answer, Waiter
-from bftledger.engine.work import WORK_PER_PROOF, WORK_PER_REQUEST, WORK_PER_SIGNATURE, Work
+from bftledger.engine.room import Room
+from bftledger.engine.submissions import RETRY_MS
+from bftledger.engine.turns import Turns
+from bftledger.engine.work import WORK_PER_ANSWER, WORK_PER_PROOF, WORK_PER_REQUEST, WORK_PER_SIGNATURE, Work
 from bftledger.ledger.block import Header
 from bftledger.ledger.client_messages import (
     AskHeight,
@@ -27,9 +32,35 @@ from bftledger.ledger.client_messages import (
 from bftledger.pbft.messages import CheckpointCertificate
 
 MAX_WAITING: Final = 4_096
-"""So many reads may wait; more are answered BUSY."""
+"""So many reads may wait at most, and together they hold no more than as many times"""
 
-_Proven = tuple[bytes | None, MapProof]
+READ_BYTES: Final = 4 * 1024
+"""so much, as which each read counts; or with its proof and the value that it has found, if they are more."""
+
+_Found = tuple[bytes | None, MapProof]
+_Proof = tuple[Header, CheckpointCertificate]
+
+
+@dataclass(slots=True, eq=False)
+class _Read:
+    """A read that waits."""
+
+    waiter: Waiter
+    request: Query | AskHeight
+    height: Seq
+    """That is to be executed, or was the newest when it was looked at, and is to be certified."""
+
+    found: _Found | None = None
+    """What a certified QUERY asks for, as of `height`."""
+
+    proof: _Proof | None = None
+    """The lowest certified header from `height` on, when there is one."""
+
+    size: int = READ_BYTES
+    """What it counts as among all that is held, in bytes."""
+
+    among: "dict[_Read, None] | None" = None
+    """The others that wait for the same; None when it is here and their turn has to come."""
 
 
 class Reads:
@@ -40,14 +71,16 @@ class Reads:
         self._work = work
         self._ledger = ledger
         self._archive = archive
-        self._ahead: deque[tuple[Waiter, Query | AskHeight]] = deque()
-        self._queries: dict[Seq, deque[tuple[Waiter, bytes, _Proven]]] = defaultdict(deque)
-        self._heights: dict[Seq, deque[Waiter]] = defaultdict(deque)
+        self._ahead: dict[_Read, None] = {}
+        """Those that wait for a height to be executed."""
+        self._unproven: dict[Seq, dict[_Read, None]] = {}
+        """Those that wait for the certificate of a height."""
+        self._due: Turns[_Read] = Turns()
+        self._room: Room[_Read] = Room()
+        """All of these."""
         self._waiting = 0
-        self._certified: tuple[Header, CheckpointCertificate] | None = None
+        self._certified: _Proof | None = None
         """What most proofs need, of the newest block that has been asked for."""
-        self.is_behind = False
-        """Whether some could be answered and are not: the round's work was spent."""
 
     @property
     def waiting(self) -> int:
@@ -57,72 +90,84 @@ class Reads:
     @property
     def held(self) -> int:
         """The same, counted anew."""
-        return len(self._ahead) + sum(map(len, self._queries.values())) + sum(map(len, self._heights.values()))
+        return len(self._ahead) + sum(map(len, self._unproven.values())) + len(self._due)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether some could be answered and are not: the round's work was spent."""
+        return len(self._due) > 0
 
     @property
     def overdue(self) -> int:
         """How many of them wait for what is here: none, when a round has ended whose work was not spent."""
         if self.is_behind:
             return 0
-        ahead = sum(request.minimum <= self._archive.height for _, request in self._ahead)
-        queries = sum(len(some) for height, some in self._queries.items() if self._archive.proof_from(height))
-        return ahead + queries + sum(len(some) for height, some in self._heights.items() if self._proof_from(height))
+        ahead = sum(read.height <= self._archive.height for read in self._ahead)
+        return ahead + sum(len(some) for height, some in self._unproven.items() if some and self._proof_from(height))
 
     def on_read(self, waiter: Waiter, request: Query | AskHeight) -> Iterable[Answer]:
-        """Takes a read, and answers it if that needs no waiting."""
+        """Takes a read, and answers it if that needs no waiting; and those who must make room for it if it does."""
         if isinstance(request, Query):
             try:
                 self._ledger.executor.query_key(request.args)
             except Rejected as error:
                 return [(waiter.route, Refused(request_id=waiter.request_id, code=error.code, reason=error.reason))]
-        if self._waiting < MAX_WAITING:
-            self._waiting += 1
-            busy = []
-        elif self._ahead:  # who waits for a height that may never come makes room, or such waiters could take it all
-            busy = [_busy(self._ahead.popleft()[0])]
-        else:
-            return [_busy(waiter)]
+        self._waiting += 1
         if request.minimum > self._archive.height:
-            self._ahead.append((waiter, request))
-            return busy
-        return [*busy, *self._begin(waiter, request)]
+            return self._wait(_Read(waiter, request, request.minimum), self._ahead)
+        return self._begin(waiter, request)
 
     def settle(self) -> Iterable[Answer]:
         """Answers what the blocks and certificates of this round have made answerable, as far as its work goes."""
-        answers: list[Answer] = []
-        self.is_behind = False
-        ahead, self._ahead = self._ahead, deque()
-        for waiter, request in ahead:
-            if request.minimum > self._archive.height or self._is_out_of_work():
-                self._ahead.append((waiter, request))
+        for read in [read for read in self._ahead if read.height <= self._archive.height]:
+            del self._ahead[read]
+            self._fall_due(read)
+        for height in sorted(self._unproven):
+            proof = self._proof_from(height)
+            if proof is None:
+                break
+            for read in self._unproven.pop(height):
+                read.proof = proof
+                self._fall_due(read)
+        return self._due.serve(self._work, self._resume)
+
+    def _wait(self, read: _Read, among: dict[_Read, None]) -> Iterable[Answer]:
+        """Keeps a read. Returns what those are told who had to make room, maybe itself."""
+        if read.found is not None:
+            value, map_proof = read.found
+            read.size = max(READ_BYTES, sum(map(len, map_proof.levels)) + len(map_proof.bucket) + len(value or b""))
+        read.among = among
+        among[read] = None
+        self._room.put(read.waiter.route, read, read.size)
+        answers = []
+        while self._room.size > MAX_WAITING * READ_BYTES:
+            route, other = self._room.make_room()
+            if other.among is None:
+                self._due.drop(route, other)
             else:
-                answers += self._begin(waiter, request)
-        while self._queries and (proven := self._proof_from(height := min(self._queries))) is not None:
-            header, certificate = proven
-            waiting = self._queries.pop(height)
-            while waiting and not self._is_out_of_work():
-                waiter, args, found = waiting.popleft()
-                if certificate.seq > height:  # that very block will have no certificate: prove the newest state instead
-                    self._work.spend(WORK_PER_REQUEST)
-                    self._queries[self._archive.height].append((waiter, args, self._prove(args)))
-                else:
-                    answers.append(self._query_reply(waiter, found, header, certificate))
-            if waiting:
-                self._queries[height] = waiting
-                break
-        while self._heights and (proven := self._proof_from(height := min(self._heights))) is not None:
-            waiters = self._heights.pop(height)
-            while waiters and not self._is_out_of_work():
-                answers.append(self._height_reply(waiters.popleft(), *proven))
-            if waiters:
-                self._heights[height] = waiters
-                break
+                del other.among[other]
+            self._waiting -= 1
+            answers.append((route, Busy(request_id=other.waiter.request_id, retry_ms=RETRY_MS)))
         return answers
 
-    def _is_out_of_work(self) -> bool:
-        """Whether whoever could be answered now has to wait for the next round."""
-        self.is_behind = self.is_behind or self._work.is_spent
-        return self.is_behind
+    def _fall_due(self, read: _Read) -> None:
+        read.among = None
+        self._due.put(read.waiter.route, read, WORK_PER_PROOF + read.size)
+
+    def _resume(self, read: _Read) -> Iterable[Answer]:
+        """What a read waited for is here, and it is its turn."""
+        self._room.drop(read.waiter.route, read)
+        if read.proof is None:
+            self._work.spend(WORK_PER_ANSWER)
+            return self._begin(read.waiter, read.request)
+        header, certificate = read.proof
+        if isinstance(read.request, AskHeight):
+            return [self._height_reply(read.waiter, header, certificate)]
+        if certificate.seq > read.height:  # that very block will have no certificate: prove the newest state instead
+            self._work.spend(WORK_PER_REQUEST)
+            return self._begin(read.waiter, read.request)
+        assert read.found is not None, "it was looked up before it waited for the certificate"
+        return [self._query_reply(read.waiter, read.found, header, certificate)]
 
     def _begin(self, waiter: Waiter, request: Query | AskHeight) -> Iterable[Answer]:
         """A read whose minimal height is executed."""
@@ -133,15 +178,13 @@ class Reads:
             key = self._ledger.executor.query_key(request.args)
             return [self._done(waiter, self._ledger.executor.state.get(key), height, None)]
         found = self._prove(request.args)
-        proven = self._proof_from(height)
-        if proven is not None:
-            return [self._query_reply(waiter, found, *proven)]
-        self._queries[height].append((waiter, request.args, found))
-        return ()
+        proof = self._proof_from(height)
+        if proof is not None:
+            return [self._query_reply(waiter, found, *proof)]
+        self._work.spend(WORK_PER_PROOF + len(found[0] or b""))
+        return self._wait(_Read(waiter, request, height, found), self._unproven.setdefault(height, {}))
 
-    def _query_reply(
-        self, waiter: Waiter, found: _Proven, header: Header, certificate: CheckpointCertificate
-    ) -> Answer:
+    def _query_reply(self, waiter: Waiter, found: _Found, header: Header, certificate: CheckpointCertificate) -> Answer:
         value, map_proof = found
         self._work.spend(WORK_PER_PROOF + WORK_PER_SIGNATURE * len(certificate.signatures))
         proof = ReadProof(map_proof=map_proof, header=header, certificate=certificate)
@@ -152,18 +195,18 @@ class Reads:
         if height == 0:  # the genesis block has no certificate and needs none
             self._waiting -= 1
             return [(waiter.route, self._archive.block_reply(waiter.request_id, Seq(0)))]
-        proven = self._proof_from(height)
-        if proven is None:
-            self._heights[height].append(waiter)
-            return ()
-        return [self._height_reply(waiter, *proven)]
+        proof = self._proof_from(height)
+        if proof is None:
+            request = AskHeight(request_id=waiter.request_id, minimum=height)
+            return self._wait(_Read(waiter, request, height), self._unproven.setdefault(height, {}))
+        return [self._height_reply(waiter, *proof)]
 
     def _height_reply(self, waiter: Waiter, header: Header, certificate: CheckpointCertificate) -> Answer:
         self._waiting -= 1
         self._work.spend(WORK_PER_PROOF + WORK_PER_SIGNATURE * len(certificate.signatures))
         return waiter.route, HeightReply(request_id=waiter.request_id, header=header, certificate=certificate)
 
-    def _proof_from(self, height: Seq) -> tuple[Header, CheckpointCertificate] | None:
+    def _proof_from(self, height: Seq) -> _Proof | None:
         """The lowest certified header from `height` on, read once for all that is asked about the newest block."""
         if self._certified is not None and self._certified[0].height == height:
             return self._certified
@@ -175,7 +218,7 @@ class Reads:
             self._certified = proven
         return proven
 
-    def _prove(self, args: bytes) -> _Proven:
+    def _prove(self, args: bytes) -> _Found:
         executor = self._ledger.executor
         key = executor.query_key(args)
         return executor.state.get(key), executor.state.prove(key)
@@ -184,7 +227,3 @@ class Reads:
         self._waiting -= 1
         self._work.spend(len(value or b""))
         return waiter.route, QueryReply(request_id=waiter.request_id, value=value, height=height, proof=proof)
-
-
-def _busy(waiter: Waiter) -> Answer:
-    return waiter.route, Busy(request_id=waiter.request_id, retry_ms=RETRY_MS)

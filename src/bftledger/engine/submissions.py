@@ -2,12 +2,14 @@
 
 A transaction passes here once: well-formed, not in the ledger, signed, admissible. The application sees nothing that
 nobody has signed. Then the core has it, and whoever submitted it waits, first for its block, then for the block's
-certificate. Submitting it again only adds a waiter.
+certificate. Submitting it again only adds a waiter, as long as its block is unproven; after that it is a question about
+the past, answered from what the round spends on requests.
 """
 
-from collections import Counter, defaultdict, deque
-from collections.abc import Collection, Iterable, Mapping
-from typing import Final, NamedTuple
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
+from itertools import islice
+from typing import Final
 
 from bftledger.apps.machine import INADMISSIBLE, MALFORMED, Rejected
 from bftledger.base.errors import BadSignature, Malformed
@@ -15,34 +17,26 @@ from bftledger.base.genesis import Genesis
 from bftledger.base.ids import Millis, Seq, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.base.transaction import decode as decode_transaction
-from bftledger.engine.archive import Archive, committed
+from bftledger.engine.answers import Answer, Answers, Item, Waiter
+from bftledger.engine.archive import Archive
 from bftledger.engine.opening import Ledger
-from bftledger.engine.work import WORK_PER_ANSWER, WORK_PER_ITEM, WORK_PER_LEAF, WORK_PER_LOOKUP, WORK_PER_RECEIPT, Work
+from bftledger.engine.work import WORK_PER_RECEIPT, Work
 from bftledger.ledger.block import Block
-from bftledger.ledger.client_messages import Busy, ReceiptReply, Refused, Reply, Submit
+from bftledger.ledger.client_messages import Busy, Refused, Reply, Submit
 from bftledger.ledger.executor import Dropped, Executed
 from bftledger.pbft.authenticate import Authenticator
-from bftledger.pbft.messages import CheckpointCertificate
 from bftledger.pbft.state import State
 from bftledger.storage.store import Place
 
 MAX_WAITING: Final = 40_000
-"""So many submissions may wait; more are answered BUSY."""
+"""So many submissions may wait; more are answered BUSY. Half the room is for those that are in no block: whoever sends
+again what is in a block, and anybody can, must leave room for what is new."""
 
 WAITERS_PER_TRANSACTION: Final = 8
-ITEMS_PER_ANSWER: Final = 256
 RETRY_MS: Final = Millis(250)
 
-
-class Waiter(NamedTuple):
-    """Whom to answer: the connection, and the number of its request."""
-
-    route: bytes
-    request_id: int
-
-
-Answer = tuple[bytes, Reply]
-"""A reply, and the connection that it goes to."""
+TOLD_PER_ROUND: Final = 256
+"""Of so many transactions that are in no block does a round say so to those who waited."""
 
 
 class Submissions:
@@ -65,17 +59,25 @@ class Submissions:
         self._fresh: dict[TxId, Transaction] = {}
         self._waiters: dict[TxId, list[Waiter]] = {}
         self._decided: dict[Seq, dict[tuple[bytes, TxId], tuple[Waiter, int]]] = defaultdict(dict)
+        """Who waits for the certificate of which block."""
         self._blocks: dict[Seq, Block] = {}
+        """Those of them that were executed while somebody waited: no more than a window has."""
+        self._gone: dict[TxId, Dropped | None] = {}
+        """What no later block will hold, and why, if that is known: who waits for it is yet to be told."""
+        self._answers = Answers(archive, work)
         self._waiting = 0
-        self.is_behind = False
-        """Whether some could be answered and are not: the round's work was spent."""
         self.refused: Counter[str] = Counter()
         """Submissions that were not taken, by the kind of reason."""
 
     @property
     def waiting(self) -> int:
         """How many submissions wait for an answer."""
-        return self._waiting
+        return self._waiting + self._answers.owed
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether some could be answered and are not: the round's work was spent."""
+        return self._answers.owed > 0 or len(self._gone) > 0
 
     def take_fresh(self) -> tuple[Transaction, ...]:
         """The transactions that the core has yet to be given."""
@@ -105,20 +107,22 @@ class Submissions:
         if place is None:
             self._arrived.append((waiter, transaction))
             return ()
-        if place.height in self._decided:  # others wait for the same block
-            return self._await_certificate(waiter, transaction.id, place)
         # Blocks can be had for the asking: anybody can send what is in them again, all of it and as often as he likes.
-        if not may_read:
+        proven = self._answers.proven(place.height)
+        if proven is None:
+            return self._submit_decided(waiter, transaction.id, place)
+        if proven.block is None and not may_read:
             return None
-        answers = self._await_certificate(waiter, transaction.id, place)
-        if place.height in self._decided:
-            self._blocks[place.height] = self._read(place.height)
-        return answers
+        return [self._answers.answer(proven, [(waiter, transaction.id, place.position)])]
 
-    def _read(self, height: Seq) -> Block:
-        block = self._archive.block(height)
-        self._work.spend(WORK_PER_LOOKUP + WORK_PER_LEAF * block.header.count)
-        return block
+    def _submit_decided(self, waiter: Waiter, tx_id: TxId, place: Place) -> Iterable[Answer]:
+        """Its block is here and unproven."""
+        if self.waiting >= MAX_WAITING // 2 and (waiter.route, tx_id) not in self._decided[place.height]:
+            self.refused["busy"] += 1
+            return _busy(waiter)
+        self._work.spend(WORK_PER_RECEIPT)  # for its answer, so that all together do not come to much when it is due
+        self._await_certificate(waiter, tx_id, place)
+        return ()
 
     def admit(self, now: Millis) -> Iterable[Answer]:
         """Looks at what arrived in this round and is new: signed, admissible?"""
@@ -153,7 +157,7 @@ class Submissions:
         self.refused["busy"] += 1
         return [answer for waiter in self._release(tx_id) for answer in _busy(waiter)]
 
-    def on_executed(self, executed: Executed, unsettled: Collection[TxId]) -> Iterable[Answer]:
+    def on_executed(self, executed: Executed, unsettled: Collection[TxId]) -> None:
         """A block was executed: from here on its transactions wait for a certificate, `unsettled` ones for a block."""
         block = executed.block
         decided = {
@@ -164,86 +168,70 @@ class Submissions:
         if decided:
             self._decided[block.height].update(decided)
             self._blocks[block.height] = block
-        answers: list[Answer] = []
         for tx_id, reason in executed.dropped.items():
-            for waiter in () if tx_id in unsettled else self._release(tx_id):
-                answers += self._on_dropped(waiter, tx_id, reason)
-        return answers
+            if tx_id not in unsettled:
+                self._give_up(tx_id, reason)
 
-    def on_installed(self) -> Iterable[Answer]:
+    def on_installed(self) -> None:
         """Blocks were fetched, and what they left out is not known: who still waits for that is told what is."""
-        gone = [tx_id for tx_id in self._waiters if not self.is_pending(tx_id)]
-        return [
-            (waiter.route, self._archive.fate(waiter.request_id, tx_id, is_pending=False))
-            for tx_id in gone
-            for waiter in self._release(tx_id)
-        ]
+        for tx_id in self._waiters:
+            if not self.is_pending(tx_id):
+                self._give_up(tx_id, None)
 
-    def on_withdrawn(self, tx_ids: Iterable[TxId]) -> Iterable[Answer]:
+    def on_withdrawn(self, tx_ids: Iterable[TxId]) -> None:
         """These are in the ledger already, or expired unordered."""
-        answers: list[Answer] = []
         for tx_id in tx_ids:
-            waiters = self._release(tx_id)
-            place = self._archive.place(tx_id) if waiters else None
-            for waiter in waiters:
-                if place is not None:
-                    answers += self._await_certificate(waiter, tx_id, place)
-                else:
-                    answers.append((waiter.route, self._archive.expired(waiter.request_id, tx_id)))
-        return answers
+            self._give_up(tx_id, Dropped.EXPIRED)
+
+    def _give_up(self, tx_id: TxId, reason: Dropped | None) -> None:
+        if tx_id in self._waiters:
+            self._gone.setdefault(tx_id, reason)
 
     def settle(self) -> Iterable[Answer]:
         """Answers those whose blocks are certified by now: one answer for each connection and block.
 
-        As far as the round's work goes, and those first whose blocks need not be read.
+        And those whose transactions no block will hold; all of them in turns, as far as the round's work goes.
         """
-        answers: list[Answer] = []
-        unproven: Seq | None = None
-        self.is_behind = False
-        for height in sorted(self._decided, key=lambda height: (height not in self._blocks, height)):
-            if unproven is not None and height >= unproven:
-                continue
-            if self._work.is_spent:
-                self.is_behind = True
+        if self._gone:
+            self._tell_gone()
+        for height in sorted(self._decided):
+            proven = self._answers.proven(height)
+            if proven is None:
                 break
-            certificate = self._archive.proof_from(height)
-            if certificate is None:
-                unproven = height
-            else:
-                answers += self._settle_block(height, certificate)
-        return answers
+            proven.block = self._blocks.pop(height, None) or proven.block
+            by_route: dict[bytes, list[Item]] = defaultdict(list)
+            for (route, tx_id), (waiter, index) in self._decided.pop(height).items():
+                by_route[route].append((waiter, tx_id, index))
+            for route, items in by_route.items():
+                self._answers.owe(proven, route, items)
+                self._waiting -= len(items)
+        return self._answers.serve()
 
-    def _settle_block(self, height: Seq, certificate: CheckpointCertificate) -> Iterable[Answer]:
-        """Answers those who wait for this block; those for whom there is no work left go on waiting."""
-        decided = self._decided.pop(height)
-        block = self._blocks.pop(height, None) or self._read(height)
-        answers: list[Answer] = []
-        batches = _batches(decided, ITEMS_PER_ANSWER if certificate.seq == height else 1)
-        while batches and not self._work.is_spent:
-            batch = batches.popleft()
-            self._waiting -= len(batch)
-            answers.append(self._answer(batch, block, certificate))
-        if batches:
-            self.is_behind = True
-            self._blocks[height] = block
-            self._decided[height] = {
-                (waiter.route, tx_id): (waiter, index) for batch in batches for waiter, tx_id, index in batch
-            }
-        return answers
+    def _tell_gone(self) -> None:
+        """Has those told who wait for some of what is gone."""
+        some = list(islice(self._gone, TOLD_PER_ROUND))
+        places = self._archive.places(some)
+        for tx_id in some:
+            reason = self._gone.pop(tx_id)
+            if self.is_pending(tx_id):  # it has been submitted again, and a later block can hold it after all
+                continue
+            place = places.get(tx_id)
+            for waiter in self._release(tx_id):
+                if place is not None:
+                    self._await_certificate(waiter, tx_id, place)
+                else:
+                    self._answers.owe_word(waiter, self._word(waiter.request_id, tx_id, reason))
 
-    def _answer(self, batch: "_Batch", block: Block, certificate: CheckpointCertificate) -> Answer:
-        if certificate.seq > block.height:  # proven only through a later block: each needs a receipt of its own
-            ((waiter, _, index),) = batch
-            self._work.spend(WORK_PER_RECEIPT + len(block.transactions[index]))
-            return self._receipt(waiter, Place(block.height, index), block)
-        self._work.spend(WORK_PER_ANSWER + WORK_PER_ITEM * len(batch))
-        places = [(waiter.request_id, tx_id, index) for waiter, tx_id, index in batch]
-        return batch[0][0].route, committed(block, certificate, places)
-
-    def _receipt(self, waiter: Waiter, place: Place, block: Block) -> Answer:
-        receipt = self._archive.receipt(place, block)
-        assert receipt is not None, "a certificate proves the block"
-        return waiter.route, ReceiptReply(request_id=waiter.request_id, receipt=receipt.encode())
+    def _word(self, request_id: int, tx_id: TxId, reason: Dropped | None) -> Reply:
+        """What to say of a transaction that is in no block."""
+        match reason:
+            case None:
+                return self._archive.fate(request_id, tx_id, is_pending=False)
+            case Dropped.EXPIRED:
+                return self._archive.expired(request_id, tx_id)
+            case _:
+                self.refused["not admissible"] += 1
+                return Refused(request_id=request_id, code=INADMISSIBLE, reason=reason.value)
 
     def _wait(self, waiter: Waiter, tx_id: TxId) -> list[Answer]:
         """Adds a waiter; returns BUSY if there is no room for one more."""
@@ -252,7 +240,7 @@ class Submissions:
             if other.route == waiter.route:  # who asks again wants one answer, to the newer request
                 waiters[i] = waiter
                 return []
-        if self._waiting >= MAX_WAITING or len(waiters) >= WAITERS_PER_TRANSACTION:
+        if self.waiting >= MAX_WAITING or len(waiters) >= WAITERS_PER_TRANSACTION:
             self.refused["busy"] += 1
             return _busy(waiter)
         if waiters:
@@ -262,46 +250,20 @@ class Submissions:
         self._waiting += 1
         return []
 
-    def _await_certificate(self, waiter: Waiter, tx_id: TxId, place: Place) -> Iterable[Answer]:
-        waiting = self._decided.get(place.height, {})
-        if (waiter.route, tx_id) in waiting:  # who asks again wants one answer, to the newer request
-            waiting[waiter.route, tx_id] = (waiter, place.position)
-            return ()
-        if self._waiting >= MAX_WAITING:
-            self.refused["busy"] += 1
-            return _busy(waiter)
-        self._waiting += 1
-        self._decided[place.height][waiter.route, tx_id] = (waiter, place.position)
-        return ()
+    def _await_certificate(self, waiter: Waiter, tx_id: TxId, place: Place) -> None:
+        """Adds a waiter for a block, or puts it in the place of another: who asks again wants one answer."""
+        waiting = self._decided[place.height]
+        self._waiting += (waiter.route, tx_id) not in waiting
+        waiting[waiter.route, tx_id] = (waiter, place.position)
 
     def _release(self, tx_id: TxId) -> list[Waiter]:
         waiters = self._waiters.pop(tx_id, [])
         self._waiting -= len(waiters)
         return waiters
 
-    def _on_dropped(self, waiter: Waiter, tx_id: TxId, reason: Dropped) -> Iterable[Answer]:
-        if reason is Dropped.DUPLICATE:
-            place = self._archive.place(tx_id)
-            assert place is not None, "what is there twice is there once"
-            return self._await_certificate(waiter, tx_id, place)
-        if reason is Dropped.EXPIRED:
-            return [(waiter.route, self._archive.expired(waiter.request_id, tx_id))]
-        return self._refuse(waiter, "not admissible", INADMISSIBLE, reason.value)
-
     def _refuse(self, waiter: Waiter, kind: str, code: int, reason: str) -> Iterable[Answer]:
         self.refused[kind] += 1
         return [(waiter.route, Refused(request_id=waiter.request_id, code=code, reason=reason))]
-
-
-_Batch = list[tuple[Waiter, TxId, int]]
-"""Who are answered together: of one connection."""
-
-
-def _batches(decided: Mapping[tuple[bytes, TxId], tuple[Waiter, int]], most: int) -> deque[_Batch]:
-    by_route: dict[bytes, _Batch] = defaultdict(list)
-    for (route, tx_id), (waiter, index) in decided.items():
-        by_route[route].append((waiter, tx_id, index))
-    return deque(items[at : at + most] for items in by_route.values() for at in range(0, len(items), most))
 
 
 def _busy(waiter: Waiter) -> list[Answer]:

@@ -17,8 +17,9 @@ from bftledger.ledger.client_messages import AskBlock, AskBlocks, AskFate, AskRe
 WORK_PER_ROUND: Final = 1024 * 1024
 """What a round spends on clients: each request counts with its bytes, and with what follows."""
 
-WORK_FOR_WAITERS: Final = WORK_PER_ROUND // 4
-"""What there is, at least, for those who waited for a block or a certificate, whatever the round has spent."""
+WORK_FOR_WAITERS: Final = WORK_PER_ROUND // 8
+"""What there is, at least, for submissions that waited for a certificate, whatever the round has spent; and then, at
+least, for reads that waited, whatever those have spent."""
 
 WORK_PER_REQUEST: Final = 2 * 1024
 """For a request, which may have a signature to check."""
@@ -91,7 +92,7 @@ class Work:
         self.left = WORK_PER_ROUND
 
     def turn_to_waiters(self) -> None:
-        """Requests have been served."""
+        """The next are some who waited."""
         self.left = max(self.left, WORK_FOR_WAITERS)
 
     def spend(self, units: int) -> None:

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from bftledger.base.ids import Millis, Seq, TxId
+from bftledger.engine.answers import Answer, Waiter
 from bftledger.engine.archive import Archive
 from bftledger.engine.reads import Reads
-from bftledger.engine.submissions import Answer, Waiter
 from bftledger.ledger import submission
 from bftledger.ledger.block import Header
 from bftledger.ledger.client_messages import AskHeight, Fate, HeightReply, Query, QueryReply, Request, TxState

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from bftledger.base.ids import Seq, View
+from bftledger.engine.answers import Answer, Waiter
 from bftledger.engine.reads import Reads
-from bftledger.engine.submissions import Answer, Waiter
 from bftledger.ledger.client_messages import ReadProof
 from bftledger.pbft.evidence import Evidence
 from bftledger.pbft.messages import Testimony
