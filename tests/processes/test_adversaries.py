@@ -17,11 +17,21 @@ from bftledger.base.ids import Millis, ReplicaId, TxId
 from bftledger.cli.audit import compare
 from bftledger.client import AsyncClient
 from bftledger.pbft.settings import Settings
-from tests.processes.group import ALL, DEADLINE_S, Observer, Processes, missing_or_doubled, primary_of
+from tests.processes.group import (
+    ALL,
+    DEADLINE_S,
+    Observer,
+    Processes,
+    Statuses,
+    are_together,
+    missing_or_doubled,
+    primary_of,
+)
 
 WAVES = 3
 MOST_WAVES = 60
 PATIENT_WAVES = 15
+PATIENT_POLLS = 20
 AT_ONCE = 8
 PATIENCE_MS = Millis(300)
 
@@ -100,7 +110,20 @@ class Trials:
         await self._observer.ready(*ALL)
 
     async def _primary(self) -> ReplicaId:
-        return primary_of(await self._observer.ready(*self._honest()))
+        """Who leads, when the honest ones are together; whoever lost patience with a traitor alone is brought back."""
+        honest, alone = self._honest(), 0
+
+        def is_over(found: Statuses) -> bool:
+            nonlocal alone
+            active = [i for i in honest if i in found and found[i].active]
+            alone = alone + 1 if len(active) == len(honest) - 1 else 0
+            return are_together(found, honest) or alone == PATIENT_POLLS
+
+        found = await self._observer.until(is_over, f"replicas {honest} are together, or one is alone for long")
+        if not are_together(found, honest):
+            await self._change_primary(primary_of(found))
+            found = await self._observer.ready(*honest)
+        return primary_of(found)
 
     async def _become(self, replica: ReplicaId, behaviour: str) -> None:
         if self._traitor == replica:
@@ -139,13 +162,15 @@ class Trials:
     async def _gather(self) -> None:
         """Who lost patience alone does not vote, and so cannot lie, until all are in another view: here it comes."""
         primary_now = await self._primary()
-        if primary_now == self._traitor:
-            return
+        if primary_now != self._traitor:
+            await self._change_primary(primary_now)
+
+    async def _change_primary(self, primary_now: ReplicaId) -> None:
         asking = asyncio.create_task(self._client.submit("put", "gather", "x"))
         with paused(self._group.pid(primary_now)):
             honest = self._honest(primary_now)
             await self._observer.until(
-                lambda found: any(i in found and found[i].primary != primary_now for i in honest),
+                lambda found: all(i in found and found[i].primary != primary_now for i in honest),
                 f"replicas {honest} leave the view of {primary_now}",
             )
         outcome = await asking
