@@ -4,7 +4,7 @@ import pytest
 
 from bftledger.base.ids import Millis, ReplicaId, Seq, View
 from bftledger.base.transaction import Transaction
-from bftledger.ledger.client_messages import Refused
+from bftledger.ledger.client_messages import Fate, Refused, TxState
 from bftledger.pbft import wire
 from bftledger.pbft.messages import PrePrepare, Relay
 from bftledger.pbft.proposals import make_proposal
@@ -118,3 +118,46 @@ def test_primary_that_makes_known_what_it_rightly_took_does_not_withdraw_it() ->
 
     assert pool.passing.is_shared(late.id)
     assert pending == [True] * 10
+
+
+def a_group_whose_primary_left_early_ones(count: int, *others: int) -> tuple[Engines, list[Transaction]]:
+    """It proposed them to backup 1, and to some others, and stopped; their clients had made them 70 s too early."""
+    group = Engines()
+    group.run(100)
+    group.crash(0)
+    early = [group.transaction(by=f"client {i % 4}", created=70_000, lifetime=60_000) for i in range(count)]
+    for backup in (1, *others):
+        proposed(group, backup, *early)
+    group.run(5)
+    for backup in (1, *others):
+        group.submit(backup, *early, route=b"early")
+    group.run(5)
+    for backup in (1, 2, 3):
+        group.submit(backup, group.transaction(by="bob"), route=b"bob")
+    return group, early
+
+
+def test_what_was_created_too_early_is_not_said_to_have_expired_and_can_be_committed_later() -> None:
+    """f+1 such words would be final to a client: "Not in the ledger, and it never will be"."""
+    group, (early,) = a_group_whose_primary_left_early_ones(1, 2)
+    group.run(8_000)
+    told = group.taken(b"early")
+    group.run(62_000)
+    group.submit(3, early, route=b"later")
+    group.run(3_000)
+
+    assert {reply.state for reply in told if isinstance(reply, Fate)} == {TxState.UNKNOWN}
+    assert len(told) == 2
+    assert group.store(1).locate([early.id])
+
+
+def test_nobody_waits_for_what_a_view_that_ended_has_forgotten() -> None:
+    """Its room would be lost for good: more than are passed on and withdrawn before the view ends."""
+    group, early = a_group_whose_primary_left_early_ones(600)
+    waiting = group.engine(1).desk.submissions.waiting
+    group.run(8_000)
+
+    assert waiting >= len(early)
+    assert group.engine(1).replica.state.view > 0
+    assert group.engine(1).desk.submissions.waiting == 0
+    assert len(group.taken(b"early")) == len(early)

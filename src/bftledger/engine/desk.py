@@ -65,6 +65,7 @@ class Desk:
         """Of which connections the oldest frame waits for the turn to have a block read."""
         self._answers: list[Answer] = []
         self._is_unsettled = False
+        self._may_be_forgotten = False
         self._heard: dict[ReplicaId, Millis] = {}
         self._started: Millis | None = None
         self.dropped: Counter[str] = Counter()
@@ -148,15 +149,27 @@ class Desk:
     def on_executed(self, executed: Executed, unsettled: Collection[TxId]) -> None:
         """A block was executed; `unsettled` are left out of it and still pending."""
         self.submissions.on_executed(executed, unsettled)
+        self._may_be_forgotten = len(unsettled) > 0
         self._is_unsettled = True
 
-    def on_installed(self) -> None:
-        """Blocks of others were executed, and the core knows it."""
-        self.submissions.on_installed()
+    def on_delivered(self) -> None:
+        """The core knows of the block that was executed."""
+        if self._may_be_forgotten:
+            self.on_forgotten()
+
+    def on_forgotten(self) -> None:
+        """The core may have given up pending transactions without a word: others' blocks were installed, a view ended,
+        or what a block had left out found no room."""
+        self.submissions.on_forgotten()
+        self._is_unsettled = True
+
+    def on_expired(self, tx_ids: Iterable[TxId]) -> None:
+        """These expired before the newest block's time, and will be withdrawn."""
+        self.submissions.on_expired(tx_ids)
         self._is_unsettled = True
 
     def on_withdrawn(self, tx_ids: Iterable[TxId]) -> None:
-        """The core gave up pending transactions that no later block will hold."""
+        """The core gave up pending transactions: they are in the ledger, have expired, or nobody takes them now."""
         self.submissions.on_withdrawn(tx_ids)
         self._is_unsettled = True
 

@@ -269,10 +269,13 @@ class Engine:
             event = events.popleft()
             effects = self.replica.step(event, now)
             if isinstance(event, Installed):
-                self.desk.on_installed()
+                self.desk.on_forgotten()
+            elif isinstance(event, Delivered):
+                self.desk.on_delivered()
             if isinstance(event, Installed | Delivered):
                 expired = self.replica.state.pool.expired(self.ledger.tip.time)
                 if expired:  # a proposal tells what its own block leaves out, and nothing what only waits
+                    self.desk.on_expired(expired)
                     events.append(Withdrawn(expired))
             elif isinstance(event, Withdrawn):
                 self.desk.on_withdrawn(event.transactions)
@@ -291,6 +294,8 @@ class Engine:
                 assert isinstance(record, Vote)
                 self._has_promised = True
                 self.store.save_vote(record)
+                if isinstance(record, NewView):
+                    self.desk.on_forgotten()  # what only proposals of the view before had brought, and found no room
             case Discard(seq):
                 self._discard = max(self._discard, seq)
             case Send(to, message):

@@ -35,6 +35,9 @@ again what is in a block, and anybody can, must leave room for what is new."""
 WAITERS_PER_TRANSACTION: Final = 8
 RETRY_MS: Final = Millis(250)
 
+TURNS_PER_ROUND: Final = 4_096
+"""When so many who wait for proven blocks have been given their turns, those of further blocks wait a round more."""
+
 TOLD_PER_ROUND: Final = 256
 """Of so many transactions that are in no block does a round say so to those who waited."""
 
@@ -65,6 +68,8 @@ class Submissions:
         self._gone: dict[TxId, Dropped | None] = {}
         """What no later block will hold, and why, if that is known: who waits for it is yet to be told."""
         self._answers = Answers(archive, work)
+        self._has_proven = False
+        """Whether there are too many who wait for proven blocks to be given their turns in one round."""
         self._waiting = 0
         self.refused: Counter[str] = Counter()
         """Submissions that were not taken, by the kind of reason."""
@@ -77,7 +82,7 @@ class Submissions:
     @property
     def is_behind(self) -> bool:
         """Whether some could be answered and are not: the round's work was spent."""
-        return self._answers.owed > 0 or len(self._gone) > 0
+        return self._answers.owed > 0 or len(self._gone) > 0 or self._has_proven
 
     def take_fresh(self) -> tuple[Transaction, ...]:
         """The transactions that the core has yet to be given."""
@@ -172,16 +177,22 @@ class Submissions:
             if tx_id not in unsettled:
                 self._give_up(tx_id, reason)
 
-    def on_installed(self) -> None:
-        """Blocks were fetched, and what they left out is not known: who still waits for that is told what is."""
+    def on_forgotten(self) -> None:
+        """Who waits for what is pending no more is told what is known of it, or would wait, and take room, for ever."""
         for tx_id in self._waiters:
             if not self.is_pending(tx_id):
                 self._give_up(tx_id, None)
 
-    def on_withdrawn(self, tx_ids: Iterable[TxId]) -> None:
-        """These are in the ledger already, or expired unordered."""
+    def on_expired(self, tx_ids: Iterable[TxId]) -> None:
+        """These expired before the newest block's time: no later block can hold them."""
         for tx_id in tx_ids:
             self._give_up(tx_id, Dropped.EXPIRED)
+
+    def on_withdrawn(self, tx_ids: Iterable[TxId]) -> None:
+        """These are pending no more. Not for good, unless the ledger says so: what was created too early will be in
+        time, and somebody may submit it again."""
+        for tx_id in tx_ids:
+            self._give_up(tx_id, None)
 
     def _give_up(self, tx_id: TxId, reason: Dropped | None) -> None:
         if tx_id in self._waiters:
@@ -194,9 +205,13 @@ class Submissions:
         """
         if self._gone:
             self._tell_gone()
+        self._has_proven, first = False, self._waiting
         for height in sorted(self._decided):
             proven = self._answers.proven(height)
             if proven is None:
+                break
+            if first - self._waiting >= TURNS_PER_ROUND:
+                self._has_proven = True
                 break
             proven.block = self._blocks.pop(height, None) or proven.block
             by_route: dict[bytes, list[Item]] = defaultdict(list)
