@@ -15,7 +15,7 @@ made when one in flight is executed, or `batch_wait_ms` later. Hence a wait is t
 `batch_wait_ms` + 4 agreements.
 
 Of each status tick only the longest wait counts, and the longest agreement: so it is of no use to a primary to order
-the transactions of a friend in between, nor to a friend to submit many. Of the last `SAMPLES` of each the median
+the transactions of a friend in the same tick, nor to a friend to submit many. Of the last `SAMPLES` of each the median
 counts, so it takes more than a few outliers: a pause of a process, a lost message, a clock that jumps. Nothing that
 waited while half a batch was proposed is counted, nor before the view had executed what it carried over, nor while
 this replica is cut off. And nothing is measured by what clients say of time.
