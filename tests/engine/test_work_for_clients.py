@@ -8,12 +8,10 @@ from bftledger.base import cbor
 from bftledger.base.ids import Millis, Seq
 from bftledger.base.transaction import Transaction
 from bftledger.engine import answers, reads
-from bftledger.engine.archive import Archive
 from bftledger.engine.engine import Round
 from bftledger.engine.intake import MAX_BYTES, MAX_FRAMES, Intake
 from bftledger.engine.work import WORK_PER_LOOKUP, WORK_PER_ROUND, work_of
 from bftledger.ledger import client_wire
-from bftledger.ledger.block import Block
 from bftledger.ledger.client_messages import (
     AskFate,
     AskHeight,
@@ -61,20 +59,6 @@ def rounds(group: Engines, most: int = 200) -> list[list[tuple[bytes, Reply]]]:
         if not finished.has_more:
             return found
     raise AssertionError("there is no end to it")
-
-
-@pytest.fixture
-def blocks_read(monkeypatch: pytest.MonkeyPatch) -> list[Seq]:
-    """Which blocks were read back, since this was last cleared."""
-    heights: list[Seq] = []
-    block = Archive.block
-
-    def noting(archive: Archive, height: Seq) -> Block:
-        heights.append(height)
-        return block(archive, height)
-
-    monkeypatch.setattr(Archive, "block", noting)
-    return heights
 
 
 # ── frames that are crowded out ──

@@ -10,12 +10,10 @@ from bftledger.base.ids import Millis, Seq, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.engine import answers, reads
 from bftledger.engine.answers import Waiter
-from bftledger.engine.archive import Archive
 from bftledger.engine.engine import Round
 from bftledger.engine.submissions import TOLD_PER_ROUND
 from bftledger.engine.work import WORK_PER_RECEIPT, WORK_PER_REQUEST, WORK_PER_ROUND
 from bftledger.ledger import client_wire
-from bftledger.ledger.block import Block
 from bftledger.ledger.client_messages import (
     AskHeight,
     Busy,
@@ -89,20 +87,6 @@ def dear(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each answer takes all the work of a round."""
     for module, name in ((reads, "WORK_PER_PROOF"), (answers, "WORK_PER_ANSWER"), (answers, "WORK_PER_RECEIPT")):
         monkeypatch.setattr(module, name, WORK_PER_ROUND)
-
-
-@pytest.fixture
-def blocks_read(monkeypatch: pytest.MonkeyPatch) -> list[Seq]:
-    """Which blocks were read back, since this was last cleared."""
-    heights: list[Seq] = []
-    block = Archive.block
-
-    def noting(archive: Archive, height: Seq) -> Block:
-        heights.append(height)
-        return block(archive, height)
-
-    monkeypatch.setattr(Archive, "block", noting)
-    return heights
 
 
 # ── an old block that has no certificate of its own ──
