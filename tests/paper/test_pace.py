@@ -3,14 +3,14 @@
 T is 500 ms and `batch_wait_ms` 50 where nothing else is said, so a wait may be 125 + 50 ms and four agreements.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
 
 from bftledger.base.ids import Millis, Seq
 from bftledger.pbft.effects import Broadcast, Effect
-from bftledger.pbft.events import Installed, Submitted
+from bftledger.pbft.events import Installed, Submitted, Withdrawn
 from bftledger.pbft.messages import Relay, ViewChange
 from bftledger.pbft.pace import ALARM, CALM, FORGET, SAMPLES
 from bftledger.pbft.rooms import Load
@@ -41,8 +41,8 @@ class Group:
                 found += self.backup.take(fired(StatusTimer()), Millis(self.now))
         return found
 
-    def order(self, *of: str, agreement: int = 5) -> list[Effect]:
-        """The primary proposes these now, and they are executed `agreement` ms later."""
+    def order(self, *of: str, agreement: int = 5, load: Load | None = None) -> list[Effect]:
+        """The primary proposes these now, and they are executed `agreement` ms later; `load`: what the block holds."""
         self.seq += 1
         n, v, at = self.seq, self.view, self.now
         primary = v % 4
@@ -52,7 +52,8 @@ class Group:
         self.take(W.prepare(others[0], seq=n, of=of, view=v, time=at))
         for i in (primary, others[0]):
             self.take(W.commit(i, seq=n, of=of, view=v, time=at))
-        self.backup.take(delivered(n, *of), Millis(self.now))
+        block = delivered(n, *of)
+        self.backup.take(replace(block, load=load or block.load), Millis(self.now))
         for i in (primary, others[0]):
             self.take(W.checkpoint(i, seq=n))
         return found
@@ -138,6 +139,175 @@ def test_ordering_the_transactions_of_friends_in_between_does_not_help() -> None
             break
 
     assert accused == SAMPLES
+
+
+def test_ordering_some_promptly_and_the_rest_late_does_not_help() -> None:
+    """`pace`: "of a tick in which the primary ordered anything counts what it then still left waiting for too long"."""
+    group = a_group()
+    found: list[Effect] = []
+    for count in range(12):
+        group.take(W.relay(2, f"late {count}"))
+        for i in range(4):
+            group.take(W.relay(3, f"prompt {count} {i}"))
+            found += group.order(f"prompt {count} {i}", agreement=1)
+            found += group.wait(100 - group.now % TICK)
+            if sent(found, ViewChange):
+                return
+        found += group.order(f"late {count}", agreement=1)
+
+    raise AssertionError("the primary was not accused")
+
+
+def test_what_is_never_ordered_counts_while_anything_else_is() -> None:
+    """Else what expires could wait until then, and the friends of a primary could submit such."""
+    group = a_group()
+    found: list[Effect] = []
+    for count in range(40):
+        group.take(W.relay(2, *(f"junk {count} {i}" for i in range(100))))
+        group.take(W.relay(3, f"late {count}"))
+        found += group.wait(440)
+        found += group.order(f"late {count}")
+        group.take(Withdrawn(tuple(tx(f"junk {count} {i}").id for i in range(100))))
+        found += group.wait(-group.now % TICK)
+        if sent(found, ViewChange):
+            break
+
+    assert sent(found, ViewChange) != []
+
+
+def accused_while(group: Group, *early: int, is_passed_on: bool = True) -> bool:
+    """Whether the primary is accused, in 60 times T, if it orders what is passed on 20 ms after the beginning of each
+    only after 480 ms; and at these times, in milliseconds, at once what a client brings to this replica then, or what
+    nobody passes on."""
+    for count in range(4 * SAMPLES):
+        start = group.now
+        for at, name in ((20, "late"), *[(at, "early") for at in early], (480, "ordered")):
+            if sent(group.wait(start + at - group.now), ViewChange):
+                return True
+            if name == "late" or (name == "early" and is_passed_on):
+                group.take(Submitted((tx(f"{name} {count} {at}"),)))
+            if name != "late":
+                group.order(f"early {count} {at}" if name == "early" else f"late {count} 20")
+        if sent(group.wait(-group.now % TICK), ViewChange):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("early", [(), (40,), (40, 120), (40, 140, 240), (40, 140, 240, 340)], ids=str)
+def test_what_overtakes_makes_no_tick_good(early: tuple[int, ...]) -> None:
+    """`pace`: "Nor is a tick good at whose end something waits that was overtaken"."""
+    assert accused_while(a_group(), *early)
+
+
+def test_nor_do_proposals_of_the_primarys_own() -> None:
+    """What waits and is not late yet is no sample."""
+    assert accused_while(a_group(), 40, 140, is_passed_on=False)
+
+
+def test_what_is_on_its_way_was_not_overtaken() -> None:
+    """Where a round trip takes longer than a tick, something always is; good samples count nevertheless."""
+    group = a_group()
+    group.take(Submitted((tx("0"),)))
+    for count in range(SAMPLES):
+        group.wait(80)
+        group.take(Submitted((tx(f"{count + 1}"),)))
+        group.wait(20)
+        group.order(f"{count}")
+
+    assert len(group.backup.state.pace.waits) == SAMPLES - 1
+    assert not group.backup.state.pace.alarmed
+
+
+def test_a_pause_in_which_nothing_is_ordered_is_one_sample() -> None:
+    """`pace`: "it takes more than a few outliers: a pause of a process, in which nothing is ordered"."""
+    group = a_group(request_timeout_ms=4_000)
+    for _ in range(SAMPLES):
+        group.one(5)
+    group.take(W.relay(2, "late"))
+    found = group.wait(3_500)
+    found += group.order("late")
+    found += group.wait(-group.now % TICK)
+    waits = group.backup.state.pace.waits
+
+    assert sent(found, ViewChange) == []
+    assert (len(waits), waits.median()) == (SAMPLES, 0)
+
+
+def leaving_one_open(group: Group, ms: int, *of: str) -> list[Effect]:
+    """The primary has each of these decided at once, but leaves the number before them open for so long."""
+    open_seq, at = group.seq + 1, group.now
+    for i, what in enumerate(of, start=1):
+        n = open_seq + i
+        group.take(W.pre_prepare(seq=n, of=what, time=at))
+        group.take(W.prepare(2, seq=n, of=what, time=at))
+        for j in (0, 2):
+            group.take(W.commit(j, seq=n, of=what, time=at))
+    found = group.wait(ms)
+    found += group.order(f"opens {open_seq}")
+    for n, what in enumerate(of, start=open_seq + 1):
+        group.backup.take(delivered(n, what), Millis(group.now))
+        for j in (0, 2):
+            group.take(W.checkpoint(j, seq=n))
+    group.seq = open_seq + len(of)
+    return found + group.wait(-group.now % TICK)
+
+
+def test_a_number_that_is_left_open_keeps_back_what_comes_after_it() -> None:
+    """`pace`: "until it has accepted a proposal of this view that holds it, and all before that one"."""
+    group = a_group()
+    found: list[Effect] = []
+    for count in range(40):
+        group.take(W.relay(2, f"late {count}"))
+        found += leaving_one_open(group, 300, f"late {count}")
+        if sent(found, ViewChange):
+            break
+
+    assert sent(found, ViewChange) != []
+
+
+def test_what_is_kept_back_is_bounded_and_ends_when_the_number_is_there() -> None:
+    group = a_group()
+    group.take(W.relay(2, *(f"late {i}" for i in range(12))))
+    at = group.now
+    for n in (2, 3, 4):
+        group.take(W.pre_prepare(seq=n, of=tuple(f"late {4 * (n - 2) + i}" for i in range(4)), time=at))
+    kept_back = {seq: len(probes) for seq, probes in group.backup.state.pace.kept_back.items()}
+    group.take(W.pre_prepare(seq=1, of="opens", time=at))
+
+    assert kept_back == {2: 2, 3: 2, 4: 2}
+    assert group.backup.state.pace.kept_back == {}
+    assert group.backup.state.pace.level == 4
+
+
+def test_what_was_kept_back_by_a_block_that_was_fetched_accuses_nobody() -> None:
+    """Fetching takes its time."""
+    group = a_group()
+    group.take(W.relay(2, "late"))
+    group.take(W.pre_prepare(seq=2, of="late", time=group.now))
+    group.wait(300)
+    group.take(W.stable(2, W.certificate(1, by=(0, 2, 3))))
+    group.take(fetched(1))
+    group.wait(TICK)
+    pace = group.backup.state.pace
+
+    assert (len(pace.waits), len(pace.shared), pace.kept_back) == (1, 0, {})
+
+
+def test_proposing_what_is_in_the_ledger_already_is_no_excuse() -> None:
+    """`pace`: "Nothing that waited while a block with half a batch was executed is counted": what a block leaves out
+    is none of it."""
+    group = a_group(batch_count=4)
+    found: list[Effect] = []
+    for count in range(40):
+        group.take(W.relay(2, f"late {count}"))
+        found += group.wait(290)
+        found += group.order("old 1", "old 2", load=Load(0, 0))
+        found += group.order(f"late {count}")
+        found += group.wait(-group.now % TICK)
+        if sent(found, ViewChange):
+            break
+
+    assert sent(found, ViewChange) != []
 
 
 def test_who_waits_behind_half_a_batch_does_not_count() -> None:
@@ -339,8 +509,10 @@ def test_each_accusation_doubles_the_limit_and_good_ones_halve_it_again() -> Non
     assert until_accused(group, 300, by=3) in range(1, SAMPLES + 1)
 
 
-def test_what_is_timed_is_bounded() -> None:
-    group = a_group()
+def test_what_is_timed_is_bounded_by_what_may_be_passed_on() -> None:
+    group = a_group(pool_count=400)
     group.take(Submitted(tuple(tx(f"{i}") for i in range(200))))
+    out = group.backup.state.pool.passing.out
 
-    assert len(group.backup.state.pace.probes) == 64
+    assert len(group.backup.state.pace.probes) == out.count
+    assert 0 < out.count < 100

@@ -28,7 +28,7 @@ from bftledger.base.transaction import Transaction
 from bftledger.pbft import wire
 from bftledger.pbft.effects import Broadcast, Effect, Ignored, Send, StartTimer, StopTimer
 from bftledger.pbft.messages import Proposal, Relay
-from bftledger.pbft.pace import PROBES
+from bftledger.pbft.pace import Instant
 from bftledger.pbft.passing import Moment, Passed
 from bftledger.pbft.rooms import MAX_TRANSACTION_BYTES, Load, batches
 from bftledger.pbft.settings import Settings
@@ -99,10 +99,8 @@ def _count(state: State, seq: Seq, load: Load) -> None:
     state.work += work(load, state.settings)
     if state.work - state.batch_done.work >= BATCH:
         state.batch_done = state.moment
-
-
-def _load(proposal: Proposal) -> Load:
-    return Load(len(proposal.transactions), sum([len(tx.encoded) for tx in proposal.transactions]))
+    if work(load, state.settings) >= BATCH // 2:
+        state.pace.clear()  # a queue may be worked off, and they wait in it
 
 
 def _is_carried_over(state: State, seq: Seq) -> bool:
@@ -230,7 +228,7 @@ def _time(state: State, transactions: tuple[Transaction, ...]) -> None:
     if state.new_view is not None and any(each.seq > state.executed for each in state.new_view.pre_prepares[-1:]):
         return
     origins, passing = state.pool.origins(), state.pool.passing
-    for transaction in transactions[:PROBES]:
+    for transaction in transactions:
         if transaction.created <= state.latest and origins.get(transaction.id) != state.primary:
             state.pace.passed_on(transaction.id, state.now, state.tick, shared=passing.is_shared(transaction.id))
 
@@ -241,11 +239,8 @@ def on_proposed(state: State, seq: Seq, proposal: Proposal) -> None:
         return
     pace = state.pace
     pace.agreeing(seq, state.now)
-    if not pace.probes:
-        return
-    pace.proposed(proposal.transactions, state.now, state.tick, state.settings.status_interval_ms)
-    if pace.probes and work(_load(proposal), state.settings) >= BATCH // 2:
-        pace.probes.clear()  # a queue may be worked off, and they wait in it
+    pace.proposed(seq, proposal.transactions)
+    pace.arrived(_here_up_to(state, state.executed), _instant(state))
 
 
 def is_slower_than_agreement(state: State) -> bool:
@@ -254,8 +249,8 @@ def is_slower_than_agreement(state: State) -> bool:
     if not _may_accuse(state):
         pace.forget()
         return False
-    pace.probes = {tx_id: probe for tx_id, probe in pace.probes.items() if tx_id in state.pool}
-    pace.close_tick(state.tick, state.settings, state.suspicion_timeout())
+    pace.keep(state.pool.__contains__)
+    pace.close_tick(_instant(state), state.settings, state.suspicion_timeout())
     if pace.accuses:
         pace.accused()
         return True
@@ -264,7 +259,19 @@ def is_slower_than_agreement(state: State) -> bool:
 
 def on_settled_by_fetching(state: State, last: Seq, transactions: Iterable[TxId]) -> None:
     """Blocks up to `last` were fetched, and settle these."""
-    state.pace.fetched(last, transactions, state.now, state.tick, state.settings.status_interval_ms)
+    state.pace.fetched(last, transactions, _here_up_to(state, last), _instant(state))
+
+
+def _here_up_to(state: State, executed: Seq) -> Seq:
+    """Up to which number all proposals of this view were accepted, if all blocks up to `executed` are here."""
+    level = max(state.pace.level, executed)
+    while (slot := state.slots.get(Seq(level + 1))) is not None and slot.pre_prepare is not None:
+        level = slot.seq
+    return level
+
+
+def _instant(state: State) -> Instant:
+    return Instant(state.now, state.tick, state.settings.status_interval_ms)
 
 
 # ── what was passed on first: at each tick ──
