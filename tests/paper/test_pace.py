@@ -195,8 +195,53 @@ def accused_while(group: Group, *early: int, is_passed_on: bool = True) -> bool:
 
 @pytest.mark.parametrize("early", [(), (40,), (40, 120), (40, 140, 240), (40, 140, 240, 340)], ids=str)
 def test_what_overtakes_makes_no_tick_good(early: tuple[int, ...]) -> None:
-    """`pace`: "Nor is a tick good at whose end something waits that was overtaken"."""
+    """`pace`: "a tick at whose end something waits that was overtaken is good only if that does not wait for too long
+    either"."""
     assert accused_while(a_group(), *early)
+
+
+def test_what_overtakes_is_no_better_for_what_it_takes_with_it() -> None:
+    """The latest of each proposal counts: else one of a friend that was passed on before would hide it."""
+    group = a_group()
+    for count in range(30):
+        group.wait(15)
+        group.take(W.relay(2, f"friend {count} 0", f"friend {count} 1"))
+        group.wait(5)
+        group.take(W.relay(3, f"late {count}"))
+        for i, ms in enumerate((20, 96)):
+            found = group.wait(ms)
+            group.take(W.relay(3, f"early {count} {i}"))
+            found += group.order(f"friend {count} {i}", f"early {count} {i}", agreement=4)
+        found += group.wait(340) + group.order(f"late {count}")
+        found += group.wait(-group.now % TICK)
+        if sent(found, ViewChange):
+            return
+
+    raise AssertionError("the primary was not accused")
+
+
+@pytest.mark.parametrize("doublings", [0, 1])
+def test_who_is_overtaken_now_and_then_and_does_not_wait_long_is_no_reason(doublings: int) -> None:
+    """On its way, what this replica passed on may be overtaken by what the primary got elsewhere, and STATUS shows when
+    a tick is. A pause of 230 ms in each 19 ticks is what it takes more than."""
+    group = a_group()
+    pace = group.backup.state.pace
+    pace.doublings = doublings
+    found: list[Effect] = []
+    for count in range(CALM + 60):
+        if count % 19 == 18:
+            found += group.one(230, name=f"pause {count}")
+            continue
+        found += group.wait((90 - group.now) % TICK)
+        group.take(W.relay(3, f"x {count}"))
+        found += group.wait(2)
+        group.take(W.relay(2, f"y {count}"))
+        found += group.wait(1) + group.order(f"y {count}", agreement=2)
+        found += group.wait(-group.now % TICK + 5) + group.order(f"x {count}", agreement=2)
+
+    assert sent(found, ViewChange) == []
+    assert pace.shared.median() <= 15
+    assert (pace.doublings, pace.alarmed) == (0, False)
 
 
 def test_nor_do_proposals_of_the_primarys_own() -> None:
@@ -274,7 +319,7 @@ def test_what_is_kept_back_is_bounded_and_ends_when_the_number_is_there() -> Non
     kept_back = {seq: len(probes) for seq, probes in group.backup.state.pace.kept_back.items()}
     group.take(W.pre_prepare(seq=1, of="opens", time=at))
 
-    assert kept_back == {2: 2, 3: 2, 4: 2}
+    assert kept_back == {2: 4, 3: 4, 4: 4}, "the first and the last of all, and of what all know"
     assert group.backup.state.pace.kept_back == {}
     assert group.backup.state.pace.level == 4
 
@@ -291,6 +336,38 @@ def test_what_was_kept_back_by_a_block_that_was_fetched_accuses_nobody() -> None
     pace = group.backup.state.pace
 
     assert (len(pace.waits), len(pace.shared), pace.kept_back) == (1, 0, {})
+
+
+def test_what_overtook_what_had_to_be_fetched_makes_no_tick_good() -> None:
+    """Else a primary would withhold what it lets wait."""
+    group = a_group()
+    group.wait(10)
+    group.take(W.relay(2, "late"))
+    group.wait(10)
+    group.take(W.relay(2, "early"))
+    group.order("early")
+    group.wait(-group.now % TICK)
+    group.seq += 1
+    group.take(W.stable(2, W.certificate(group.seq, by=(0, 2, 3))))
+    group.take(fetched(group.seq, "late"))
+    group.wait(TICK)
+    pace = group.backup.state.pace
+
+    assert (len(pace.waits), len(pace.shared)) == (2, 0)
+
+
+def test_who_lags_times_no_more_than_what_is_pending() -> None:
+    """What expires meanwhile is settled, and makes room to pass more on."""
+    group = a_group()
+    group.take(W.stable(2, W.certificate(5, by=(0, 2, 3))))
+    for count in range(3):
+        transactions = tuple(tx(f"{count} {i}") for i in range(50))
+        group.take(Submitted(transactions))
+        group.take(Withdrawn(tuple(each.id for each in transactions)))
+        group.wait(TICK)
+
+    assert group.backup.state.lagging
+    assert group.backup.state.pace.probes == {}
 
 
 def test_proposing_what_is_in_the_ledger_already_is_no_excuse() -> None:

@@ -17,11 +17,11 @@ made when one in flight is executed, or `batch_wait_ms` later. Hence a wait is t
 Of each status tick only the longest wait counts, and the longest agreement: so it is of no use to a primary to order
 the transactions of a friend in the same tick, nor to a friend to submit many. And of a tick in which the primary
 ordered anything counts what it then still left waiting for too long: it is of no use to order some promptly and the
-rest late, or never. Nor is a tick good at whose end something waits that was overtaken. Of the last `SAMPLES` of each
-the median counts, so it takes more than a few outliers: a pause of a process, in which nothing is ordered, a lost
-message, a clock that jumps. Nothing that waited while a block with half a batch was executed is counted, nor before the
-view had executed what it carried over, nor while this replica is cut off. And nothing is measured by what clients say
-of time.
+rest late, or never. And a tick at whose end something waits that was overtaken is good only if that does not wait for
+too long either. Of the last `SAMPLES` of each the median counts, so it takes more than a few outliers: a pause of a
+process, in which nothing is ordered, a clock that jumps, a message that was lost: that counts until it is passed on
+again, at T/2. Nothing that waited while a block with half a batch was executed is counted, nor before the view had
+executed what it carried over, nor while this replica is cut off. And nothing is measured by what clients say of time.
 
 Who lags measures on, or a primary could make each backup lag now and then, and nobody would ever have enough samples. A
 block that is fetched ends a wait as well, though not one that accuses, since fetching takes its time.
@@ -31,7 +31,7 @@ only lead to sharing with all what is passed on; accused is only for what all kn
 
 Liveness: this must not make views change for ever. Each accusation doubles the limit for this replica, whatever had
 made the primary slow: after two it is beyond T where agreement is fast, and everywhere after a few more beyond what an
-honest primary needs. It is halved again only after `CALM` ticks with a good sample. What was measured before a view, or
+honest primary needs. It is halved again only after `CALM` good samples. What was measured before a view, or
 long ago, counts for nothing; and the newest sample must be a slow one, so that no primary is accused for what it was
 before the network healed.
 """
@@ -94,13 +94,22 @@ class Instant(NamedTuple):
         return min(self.clock - probe.at, (self.tick - probe.tick) * self.interval)
 
 
+class Sample(NamedTuple):
+    """The longest of a tick, in milliseconds; what was passed on at `waiting` was overtaken, and waited at its end."""
+
+    tick: int
+    took: int
+    waiting: Millis = _NEVER
+
+
 class Series:
     """The longest of each tick, of the last `SAMPLES` ticks that had any."""
 
-    __slots__ = ("_longest", "_newest", "_samples")
+    __slots__ = ("_doubtful", "_longest", "_newest", "_samples")
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[int, int]] = deque(maxlen=SAMPLES)
+        self._samples: deque[Sample] = deque(maxlen=SAMPLES)
+        self._doubtful: deque[Sample] = deque(maxlen=SAMPLES)
         self._longest: int | None = None
         self._newest = _NEVER
 
@@ -113,34 +122,52 @@ class Series:
             self._longest = took
         self._newest = max(self._newest, since)
 
-    def close(self, tick: int, limit: int = 0, waiting: Millis | None = None) -> int | None:
-        """A tick is over; returns its sample.
+    def close(self, tick: int, limit: int = 0, waiting: Millis | None = None) -> list[int]:
+        """A tick is over; returns the samples that this brings, the latest last.
 
-        There is none up to the `limit` if what has been `waiting` since then was overtaken by what began later.
+        One up to the `limit` is doubtful while what has been `waiting` since then, and was overtaken by what began
+        later, still waits. It counts when that has ended; but not if that, or anything, took longer than the limit.
         """
-        while self._samples and tick - self._samples[0][0] > FORGET:
+        while self._samples and tick - self._samples[0].tick > FORGET:
             self._samples.popleft()
         longest, self._longest = self._longest, None
         newest, self._newest = self._newest, _NEVER
+        if longest is not None and longest > limit:
+            self._doubtful.clear()
+        ended = [each for each in self._doubtful if waiting is None or each.waiting < waiting]
+        for each in ended:
+            self._doubtful.remove(each)
         if longest is not None and longest <= limit and waiting is not None and waiting < newest:
-            return None
-        if longest is not None:
-            self._samples.append((tick, longest))
-        return longest
+            self._doubtful.append(Sample(tick, longest, waiting))
+        elif longest is not None:
+            ended.append(Sample(tick, longest))
+        self._samples.extend(ended)
+        return [each.took for each in ended]
+
+    def doubt(self) -> None:
+        """Of what was overtaken it is not known how long it would have waited."""
+        self._doubtful.clear()
 
     def clear(self) -> None:
         """Nothing that was measured counts any more."""
         self._samples.clear()
+        self._doubtful.clear()
         self._longest, self._newest = None, _NEVER
 
     def median(self) -> int:
         """Of an even number the lower one. There must be a sample."""
-        return sorted(took for _, took in self._samples)[(len(self._samples) - 1) // 2]
+        return sorted(each.took for each in self._samples)[(len(self._samples) - 1) // 2]
 
 
 def _first(probes: list[Probe]) -> tuple[Probe | None, Probe | None]:
     """Of these the one that was passed on first, and the first of which all knew."""
     return min(probes, default=None), min([probe for probe in probes if probe.shared], default=None)
+
+
+def _ends(probes: list[Probe]) -> list[Probe]:
+    """Of these the first and the last, and so of those of which all knew: no others are of interest."""
+    kinds = (probes, [probe for probe in probes if probe.shared])
+    return [end for kind in kinds if kind for end in (min(kind), max(kind))]
 
 
 @dataclass(slots=True)
@@ -150,7 +177,7 @@ class Pace:
     probes: dict[TxId, Probe] = field(default_factory=dict)
     """What was passed on and is in no proposal, the first of them first."""
     kept_back: dict[Seq, list[Probe]] = field(default_factory=dict)
-    """What a proposal with this number holds, and one before it was not accepted: as `_first`."""
+    """What a proposal with this number holds, and one before it was not accepted: as `_ends`."""
     level: Seq = Seq(0)
     """All proposals up to this one were accepted, or their blocks executed."""
     has_ordered: bool = False
@@ -193,7 +220,7 @@ class Pace:
     def proposed(self, seq: Seq, transactions: Iterable[Transaction]) -> None:
         """A proposal of the primary was accepted here, with these."""
         if self.probes and (ended := self._end(transaction.id for transaction in transactions)):
-            self.kept_back[seq] = [probe for probe in _first(ended) if probe is not None]
+            self.kept_back[seq] = _ends(ended)
 
     def arrived(self, level: Seq, now: Instant) -> None:
         """All proposals up to `level` are here."""
@@ -220,6 +247,8 @@ class Pace:
         self.level = level
         for probe in (*self._end(transactions), *self._leave(level)):
             self.waits.add(now.since(probe), probe.at)
+            if probe.shared:
+                self.shared.doubt()
 
     def _end(self, transactions: Iterable[TxId]) -> list[Probe]:
         """These are passed on and in no proposal no more."""
@@ -235,7 +264,7 @@ class Pace:
         if probe.shared:
             self.shared.add(now.since(probe), probe.at)
 
-    def _close(self, series: Series, first: Probe | None, now: Instant, limit: int) -> int | None:
+    def _close(self, series: Series, first: Probe | None, now: Instant, limit: int) -> list[int]:
         """A tick is over; of what still waits, this was passed on `first`."""
         if first is not None and self.has_ordered and now.since(first) > limit:
             series.add(now.since(first), first.at)
@@ -255,18 +284,18 @@ class Pace:
         limit = self.limit(settings, timeout)
         kept_back = [probe for held in self.kept_back.values() for probe in held]
         first, first_shared = _first([*self.probes.values(), *kept_back])
-        wait = self._close(self.waits, first, now, limit)
+        waits = self._close(self.waits, first, now, limit)
         shared = self._close(self.shared, first_shared, now, limit)
         self.has_ordered = False
         self.alarmed = self.accuses = False
         if len(self.waits) < ALARM:
             return
         self.alarmed = self.waits.median() > limit
-        if len(self.agreements) >= ALARM and len(self.shared) == SAMPLES and shared is not None and shared > limit:
+        if len(self.agreements) >= ALARM and len(self.shared) == SAMPLES and shared and shared[-1] > limit:
             self.accuses = self.shared.median() > limit
-        if self.doublings and wait is not None and not self.alarmed:
-            self.calm += 1
-            if self.calm == CALM:
+        if self.doublings and not self.alarmed:
+            self.calm += len(waits)
+            if self.calm >= CALM:
                 self.doublings, self.calm = self.doublings - 1, 0
 
     def accused(self) -> None:

@@ -323,6 +323,7 @@ class Replica:
         """Judges the primary at a tick; or later, when this replica has executed a block that was decided here, if it
         lagged then. See `suspicion.is_late`."""
         state = self.state
+        state.pace.keep(state.pool.__contains__)
         if state.lagging:
             return []
         overdue, state.overdue = state.overdue, None

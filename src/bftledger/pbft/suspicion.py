@@ -249,7 +249,6 @@ def is_slower_than_agreement(state: State) -> bool:
     if not _may_accuse(state):
         pace.forget()
         return False
-    pace.keep(state.pool.__contains__)
     pace.close_tick(_instant(state), state.settings, state.suspicion_timeout())
     if pace.accuses:
         pace.accused()
