@@ -85,6 +85,16 @@ class Rude(Behaviour):
             yield b"go away"
 
 
+class Polite(Behaviour):
+    """Adds something to what clients are answered."""
+
+    name = "polite"
+
+    def to_client(self, route: bytes, reply: Reply) -> Iterable[Reply | bytes]:
+        yield reply
+        yield b"at your service"
+
+
 class Curious(Behaviour):
     """Answers every PREPARE to its sender."""
 
@@ -133,6 +143,8 @@ def test_a_lens_that_does_nothing_changes_nothing() -> None:
     assert finished == honest_engine.end_round(NOW)
     assert not adversary.last_lies
     assert not adversary.withheld
+    assert not adversary.last_client_lies
+    assert not adversary.withheld_replies
     assert adversary.lies == {}
     assert adversary.counters() == honest_engine.counters()
 
@@ -205,7 +217,9 @@ def test_a_core_that_is_deaf_learns_of_nothing() -> None:
     adversary.on_peer(ReplicaId(1), wire.encode(a_status(group, 1)), NOW)
     adversary.on_client(b"route", client_wire.encode(AskStatus(request_id=1)), NOW)
 
+    assert adversary.ignored == {(b"route", client_wire.encode(AskStatus(request_id=1)))}
     assert adversary.end_round(NOW) == Round()
+    assert not adversary.ignored, "of the next round"
     assert adversary.lies == {"deaf": 2}
 
 
@@ -220,6 +234,34 @@ def test_clients_get_what_it_wants_them_to_have() -> None:
     assert isinstance(reply, StatusReply)
     assert reply.version == "none of your business"
     assert second == b"go away"
+
+
+def test_what_clients_are_told_instead_of_the_truth_is_marked_and_the_truth_is_kept() -> None:
+    adversary = an_adversary(Rude)
+    first_round(adversary)
+    adversary.on_client(b"route", client_wire.encode(AskStatus(request_id=1)), NOW)
+    finished = adversary.end_round(NOW)
+
+    assert adversary.last_client_lies == set(finished.to_clients)
+    ((route, frame),) = adversary.withheld_replies
+    truth = client_wire.decode_reply(frame)
+    assert route == b"route"
+    assert isinstance(truth, StatusReply)
+    assert truth.version != "none of your business"
+
+    adversary.end_round(NOW)
+    assert not adversary.last_client_lies
+    assert not adversary.withheld_replies
+
+
+def test_an_answer_that_is_let_through_is_no_lie() -> None:
+    adversary = an_adversary(Polite)
+    first_round(adversary)
+    adversary.on_client(b"route", client_wire.encode(AskStatus(request_id=1)), NOW)
+
+    assert len(adversary.end_round(NOW).to_clients) == 2
+    assert {frame for _, frame in adversary.last_client_lies} == {b"at your service"}
+    assert not adversary.withheld_replies
 
 
 def test_behaviours_hear_what_is_authentic_and_nothing_else() -> None:

@@ -4,10 +4,14 @@ from dataclasses import replace
 
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
 from bftledger.base.transaction import Transaction
+from bftledger.ledger.client_messages import AskFate, Refused, Submit, TxState
+from bftledger.ledger.client_messages import Fate as FateReply
+from bftledger.ledger.client_wire import encode
 from bftledger.pbft import wire
 from bftledger.pbft.messages import Checkpoint, Message, Prepare, PrePrepare, Relay
 from bftledger.pbft.proposals import make_proposal
 from bftledger.pbft.wire import UNSIGNED
+from bftledger.sim.places import place_of
 from bftledger.sim.recording import Fate, Happening, Kind, Recording, Sending
 from bftledger.sim.subject import Called, Deed, Span, Subject
 from tests.engine.engines import START, Engines
@@ -42,7 +46,7 @@ def checkpoint(by: int, block_hash: Digest) -> Checkpoint:
 
 
 class Writer:
-    """Writes a recording. Times in milliseconds."""
+    """Writes a recording. Times in milliseconds, clients by their places."""
 
     def __init__(self) -> None:
         self.recording = Recording()
@@ -54,7 +58,7 @@ class Writer:
         frame = message if isinstance(message, bytes) else wire.encode(message)
         for i in to:
             arrives = [] if fate else [1_000 * at + 1_000]
-            self.recording.sent(Sending(1_000 * at, ReplicaId(source), ReplicaId(i), frame, lie, arrives, fate))
+            self.recording.sent(Sending(1_000 * at, source, i, frame, lie, arrives, fate))
 
     def happen(
         self,
@@ -108,6 +112,44 @@ def equivocation() -> tuple[Subject, Recording]:
         spans=(Span(3_000, 8_000, "nobody hears replica 3", (ReplicaId(3),)),),
         calls=(Called(0, 1_000, 6_000, "put pay bob"), Called(1, 1_000, None, HOSTILE)),
         outcome=("All calls but one were answered.",),
+    )
+    return subject, writer.recording
+
+
+def service() -> tuple[Subject, Recording]:
+    """Clients ask; a traitor lies to one of them, withholds the truth, and ignores another; a third is hostile."""
+    bob, eve = ENGINES.transaction("put pay bob"), ENGINES.transaction(payload=HOSTILE.encode())
+    submit, hostile = (encode(Submit(request_id=1, transaction=tx.encoded)) for tx in (bob, eve))
+    ask = encode(AskFate(request_id=2, tx_id=bob.id))
+    expired, pending = (
+        encode(FateReply(request_id=2, tx_id=bob.id, state=state, height=Seq(0), reason="so it is said"))
+        for state in (TxState.EXPIRED, TxState.PENDING)
+    )
+    first, second, third = map(place_of, range(3))
+    writer = Writer()
+    writer.send(1, first, submit, 1)
+    writer.send(1, second, hostile, 0, 2)
+    writer.send(1, third, b"\xff\0", 3)
+    writer.send(2, 0, prepare(0, pre_prepare(bob)), 1, 2, 3)
+    writer.send(2, 3, encode(Refused(request_id=1, code=64, reason="it is not signed")), third, fate=Fate.UNHEARD)
+    writer.send(3, first, ask, 0, 1)
+    writer.send(3, first, ask, 2, fate=Fate.LOST)
+    writer.send(4, 0, pending, first, lie=True, fate=Fate.WITHHELD)
+    writer.send(4, 0, expired, first, lie=True)
+    writer.send(4, 0, b"\xff", second, lie=True)
+    writer.send(4, 1, pending, first)
+    ignored = writer.recording.events[1]
+    assert isinstance(ignored, Sending)
+    ignored.fate = Fate.IGNORED
+    subject = Subject(
+        seed=43,
+        genesis=GENESIS,
+        traitors={ReplicaId(0): (Deed("lie-replies", "It tells clients what is not so."),)},
+        calls=(Called(0, 1_000, None, "put pay bob"), Called(1, 1_000, None, HOSTILE)),
+        clients=3,
+        hostile=1,
+        verifier=ENGINES.keys.verifier,
+        outcome=("No call was answered.",),
     )
     return subject, writer.recording
 

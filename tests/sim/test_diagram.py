@@ -17,7 +17,7 @@ from bftledger.base.ids import ReplicaId, Seq
 from bftledger.sim.diagram import QUIET_FLIGHTS, diagram
 from bftledger.sim.recording import Fate, Happening, Kind, Recording, Sending
 from bftledger.sim.subject import Subject
-from tests.sim.recordings import HOSTILE, equivocation, fork
+from tests.sim.recordings import HOSTILE, equivocation, fork, service
 
 MAY_LOAD = {"src", "href", "srcset", "data", "action", "formaction", "poster", "background", "xlink:href"}
 
@@ -78,7 +78,7 @@ def test_the_page_may_execute_its_own_script_and_nothing_else() -> None:
     assert policy == f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
 
-@pytest.mark.parametrize("run", [equivocation, fork], ids=lambda run: run.__name__)
+@pytest.mark.parametrize("run", [equivocation, fork, service], ids=lambda run: run.__name__)
 def test_a_hostile_payload_is_text_and_never_an_element(run: Any) -> None:
     page = page_of(run())
 
@@ -167,6 +167,66 @@ def test_every_message_has_words_and_a_reason() -> None:
 
     assert all(line and words for _, line, words, _ in data["frames"])
     assert all(phase["why"] for phase in data["phases"])
+
+
+# ── clients ──
+
+
+def test_clients_have_lanes_and_their_messages_are_arrows_beside_those_of_replicas() -> None:
+    data = drawn(service())
+
+    assert [client["hostile"] for client in data["clients"]] == [False, False, True]
+    slugs = {number: data["phases"][phase]["slug"] for number, (phase, *_) in enumerate(data["frames"])}
+    ends = {
+        slug: {(source, to) for _, source, to, number, *_ in data["messages"] if slugs[number] == slug}
+        for slug in slugs.values()
+    }
+    assert ends["client-request"] == {(-1, 1), (-2, 0), (-2, 2), (-3, 3), (-1, 0), (-1, 2)}
+    assert ends["client-reply"] == {(3, -3), (0, -1), (0, -2), (1, -1)}
+    assert all(source >= 0 and to >= 0 for slug in ends for source, to in ends[slug] if "client" not in slug)
+
+
+def test_lies_to_clients_and_requests_that_traitors_ignore_are_drawn_as_misdeeds() -> None:
+    data = drawn(service())
+
+    red = [
+        (message[1], message[2], data["fates"][message[5]] if message[5] >= 0 else "")
+        for message in data["messages"]
+        if message[4]
+    ]
+    assert red == [(-2, 0, Fate.IGNORED.value), (0, -1, Fate.WITHHELD.value), (0, -1, ""), (0, -2, "")]
+
+
+def test_the_story_tells_what_a_traitor_does_to_clients() -> None:
+    assert story_of(service()) == [
+        f"replica 0 ignores SUBMIT r1 “{HOSTILE[:46]}… from client 1",
+        (
+            "replica 0 lies: FATE r2 put pay bob: expired (so it is said) to client 0; "
+            "GARBAGE of 1 bytes, ff: not a frame of a known kind, or not… to client 1"
+        ),
+        "replica 0 withholds FATE r2 put pay bob: pending (so it is said) from client 0",
+    ]
+    assert (
+        page_of(service())
+        .text_in("p")[1]
+        .startswith(
+            "Traitors sent 2 messages that no honest replica would have sent, all of them to clients. "
+            "Traitors withheld 1 message that an honest one would have sent, for a client. "
+            "Traitors ignored 1 request of clients."
+        )
+    )
+
+
+def test_how_long_a_message_flies_is_measured_among_replicas() -> None:
+    subject, recording = service()
+    far = [
+        replace(event, arrives=[event.at + 90_000])
+        if isinstance(event, Sending) and event.client is not None
+        else event
+        for event in recording.events
+    ]
+
+    assert drawn((subject, Recording(far)))["flight"] == drawn((subject, recording))["flight"] == 1_000
 
 
 # ── lanes and signs ──

@@ -1,12 +1,14 @@
 """A recorded run as text, in the golden format: one line per message, sender and step."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bftledger.sim.recording import Happening, Kind, Recording
+from bftledger.sim.subject import Subject
 from bftledger.sim.transcript import transcript
-from tests.sim.recordings import equivocation, fork
+from tests.sim.recordings import equivocation, fork, service
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -15,9 +17,12 @@ def lines_with(words: str, text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if words in line]
 
 
-def test_the_transcript_is_the_one_on_record(request: pytest.FixtureRequest) -> None:
-    path = GOLDEN / "equivocation.txt"
-    text = transcript(*equivocation())
+@pytest.mark.parametrize("run", [equivocation, service], ids=lambda run: run.__name__)
+def test_the_transcript_is_the_one_on_record(
+    run: Callable[[], tuple[Subject, Recording]], request: pytest.FixtureRequest
+) -> None:
+    path = GOLDEN / f"{run.__name__}.txt"
+    text = transcript(*run())
     if request.config.getoption("--rewrite-transcripts"):
         path.write_text(text)
 
@@ -71,3 +76,18 @@ def test_a_second_block_of_one_height_is_told_by_its_hash() -> None:
 
     assert lines_with("CHECKPOINT n1 d:02020202", text)
     assert len(lines_with("CHECKPOINT n1 ->", text)) == 1
+
+
+def test_clients_are_called_so_on_both_sides_of_the_arrow() -> None:
+    text = transcript(*service())
+
+    (asked,) = lines_with("ASK-FATE", text)
+    assert asked == "3.000 client 0: ASK-FATE r2 put pay bob -> 0,1; lost on the way: 2"
+    (ignored,) = lines_with("client 1: SUBMIT", text)
+    assert ignored.endswith("-> 2; ignored by an adversary: 0")
+    assert lines_with("LIE", text) == [
+        "4.000 LIE 0: FATE r2 put pay bob: pending (so it is said) -> withheld by an adversary: client 0",
+        "4.000 LIE 0: FATE r2 put pay bob: expired (so it is said) -> client 0",
+        "4.000 LIE 0: GARBAGE of 1 bytes, ff: not a frame of a known kind, or not with its fields -> client 1",
+    ]
+    assert lines_with("client 2: GARBAGE of 2 bytes, ff00: ", text)

@@ -97,6 +97,12 @@ class Byzantine:
         """What the last round sent to whom that the honest engine would not have sent there."""
         self.withheld: set[tuple[ReplicaId, bytes]] = set()
         """What the honest engine wanted the last round to send to whom, and it did not; or not yet."""
+        self.last_client_lies: set[tuple[bytes, bytes]] = set()
+        """The same as `last_lies` of what went to clients, by their routes."""
+        self.withheld_replies: set[tuple[bytes, bytes]] = set()
+        """The same as `withheld` of what was for clients, by their routes."""
+        self.ignored: set[tuple[bytes, bytes]] = set()
+        """Requests since the last round that the honest engine would have had, by their routes, and did not get."""
         self._on_first_lie = on_first_lie
         self._extra: list[Frame] = []
         self._held: list[Held] = []
@@ -168,7 +174,9 @@ class Byzantine:
         else:
             refusing = [behaviour for behaviour in self._acting() if not behaviour.takes_request(route, request)]
         self._count(refusing)
-        if not refusing:
+        if refusing:
+            self.ignored.add((route, frame))
+        else:
             self.engine.on_client(route, frame, now)
 
     def on_timer(self, timer: Timer, now: Millis) -> None:
@@ -189,6 +197,9 @@ class Byzantine:
         acting = self._acting()
         self.last_lies.clear()
         self.withheld.clear()
+        self.last_client_lies.clear()
+        self.withheld_replies.clear()
+        self.ignored.clear()
         finished = Round(timers=honest.timers, has_more=honest.has_more)
         self._send_to_peers(honest, acting, finished)
         self._send_to_clients(honest, acting, finished)
@@ -325,9 +336,11 @@ class Byzantine:
                     after += [reply] if isinstance(reply, bytes) else behaviour.to_client(route, reply)
                 self._count((behaviour,) if after != replies else ())
                 replies = after
-            finished.to_clients += [
-                (route, reply if isinstance(reply, bytes) else client_wire.encode(reply)) for reply in replies
-            ]
+            said = [reply if isinstance(reply, bytes) else client_wire.encode(reply) for reply in replies]
+            finished.to_clients += [(route, out) for out in said]
+            self.last_client_lies |= {(route, out) for out in said if out != frame}
+            if frame not in said:
+                self.withheld_replies.add((route, frame))
 
     # ── its own timers ──
 

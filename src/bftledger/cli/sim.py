@@ -90,7 +90,7 @@ def sim(
         Path | None, typer.Option(metavar="FILE", help="Draw the run as one page that needs nothing but a browser.")
     ] = None,
     traces: Annotated[
-        bool, typer.Option("--traces", help="With --json: the hash of everything that was sent, for each seed.")
+        bool, typer.Option("--traces", help="With --json: each seed's trace, a hash of what was sent.")
     ] = False,
     json: JsonOption = False,
 ) -> None:

@@ -11,7 +11,7 @@ from bftledger.sim.run import Report
 from bftledger.sim.story import Weight, headline, story
 from bftledger.sim.subject import Called, Subject, cores_of, spans_of, traitors_of
 from bftledger.sim.transcript import describer_of, said
-from bftledger.sim.world import genesis_of
+from bftledger.sim.world import genesis_of, verifier_of
 
 _STYLES = {Weight.NORMAL: "", Weight.FAULT: output.DOUBTFUL, Weight.LIE: output.BAD, Weight.ALARM: output.BAD}
 
@@ -33,6 +33,9 @@ def subject_of(report: Report) -> Subject:
             Called(call.client, call.invoked, call.returned, f"{call.kind} {call.key.decode()}: {_answer(call)}")
             for call in report.calls
         ),
+        clients=plan.work.clients + plan.work.hostile,
+        hostile=plan.work.hostile,
+        verifier=verifier_of(plan.real_keys),
         outcome=tuple(_outcome(report)),
         is_sound=report.ok,
     )

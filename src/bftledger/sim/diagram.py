@@ -13,7 +13,7 @@ from typing import Any, Final
 from bftledger.base.errors import Malformed
 from bftledger.base.ids import Digest, ReplicaId, Seq
 from bftledger.sim.describe import clean
-from bftledger.sim.meaning import WHY, Phase, meaning, phase_of, statement
+from bftledger.sim.meaning import WHY, Phase, meaning, phase_of, reply_meaning, request_meaning, statement
 from bftledger.sim.page import page
 from bftledger.sim.recording import Fate, Happening, Kind, Recording, Sending
 from bftledger.sim.story import Entry, headline, sentence, story
@@ -40,7 +40,7 @@ def diagram(subject: Subject, recording: Recording) -> str:
 
 @dataclass(slots=True)
 class _Frame:
-    """Equal bytes from one replica, described once."""
+    """Equal bytes from one replica or client, described once."""
 
     phase: Phase
     line: str
@@ -58,7 +58,7 @@ class Diagram:
         self._sendings = [event for event in recording.events if isinstance(event, Sending)]
         self._happenings = [event for event in recording.events if isinstance(event, Happening)]
         self._frames: list[_Frame] = []
-        self._numbers: dict[tuple[ReplicaId, bytes, bool], int] = {}
+        self._numbers: dict[tuple[int, int | None, bytes, bool], int] = {}
         self._of = [self._number(sending) for sending in self._sendings]
         self._end = max((event.at for event in recording.events), default=0)
         self._end = max([self._end, *(at for sending in self._sendings for at in sending.arrives)])
@@ -71,6 +71,7 @@ class Diagram:
             "end": self._end,
             "flight": self._flight(),
             "primaries": self._subject.genesis.group.n,
+            "clients": [{"hostile": i in self._subject.hostile_clients} for i in range(self._subject.clients)],
             "replicas": [self._replica(ReplicaId(i)) for i in self._subject.lanes],
             "phases": [
                 {"name": phase.value, "slug": phase.name.lower().replace("_", "-"), "why": WHY[phase]}
@@ -82,7 +83,15 @@ class Diagram:
                 for number, frame in enumerate(self._frames)
             ],
             "messages": [
-                [s.at, s.source, s.to, number, int(s.is_lie), FATES.index(s.fate) if s.fate else -1, *s.arrives]
+                [
+                    s.at,
+                    s.source,
+                    s.to,
+                    number,
+                    int(s.culprit is not None),
+                    FATES.index(s.fate) if s.fate else -1,
+                    *s.arrives,
+                ]
                 for s, number in zip(self._sendings, self._of, strict=True)
             ],
             "marks": [
@@ -102,26 +111,43 @@ class Diagram:
     # ── messages ──
 
     def _number(self, sending: Sending) -> int:
-        key = sending.source, sending.frame, sending.is_lie
+        key = sending.source, sending.client, sending.frame, sending.is_lie
         if key not in self._numbers:
             self._numbers[key] = len(self._frames)
             self._frames.append(self._read(sending))
         return self._numbers[key]
 
     def _read(self, sending: Sending) -> _Frame:
+        if sending.client is not None:
+            return self._read_dialogue(sending, sending.client)
         message = self._describer.read(sending.frame)
         line = said(self._describer, sending)
         if isinstance(message, Malformed):
             return _Frame(Phase.GARBAGE, line, "Bytes that are no message.")
         frame = _Frame(phase_of(message), line, meaning(message, self._describer, self._subject.genesis.group))
         stated = statement(message)
-        if stated is not None and stated[0][1] == self._describer.identity(sending.source):
+        if stated is not None and stated[0][1] == self._describer.identity(ReplicaId(sending.source)):
             frame.about, frame.says = stated
         return frame
 
+    def _read_dialogue(self, sending: Sending, client: int) -> _Frame:
+        """A request, or what a client is answered; garbage is one of them as well."""
+        line = said(self._describer, sending)
+        if sending.source < 0:
+            request = self._describer.read_request(client, sending.frame)
+            words = "Bytes that ask for nothing."
+            if not isinstance(request, Malformed):
+                words = request_meaning(request, self._describer)
+            return _Frame(Phase.CLIENT_REQUEST, line, words)
+        reply = self._describer.read_reply(sending.frame)
+        words = "Bytes that answer nothing."
+        if not isinstance(reply, Malformed):
+            words = reply_meaning(reply, self._describer, self._describer.doubt(client, reply))
+        return _Frame(Phase.CLIENT_REPLY, line, words)
+
     def _contradictions(self) -> dict[int, str]:
         """By frame: whom its sender told what, if that is more than one thing where an honest replica says one."""
-        told: dict[tuple[str, int, int, int], dict[bytes, tuple[int, set[ReplicaId]]]] = {}
+        told: dict[tuple[str, int, int, int], dict[bytes, tuple[int, set[int]]]] = {}
         for sending, number in zip(self._sendings, self._of, strict=True):
             frame = self._frames[number]
             if frame.about is not None:
@@ -137,7 +163,7 @@ class Diagram:
 
     def _flight(self) -> int:
         """How long a message usually flies: the unit of the page's time axis."""
-        flights = [at - sending.at for sending in self._sendings for at in sending.arrives]
+        flights = [at - sending.at for sending in self._sendings for at in sending.arrives if sending.client is None]
         return max(1, median_low(flights)) if flights else USUAL_FLIGHT_US
 
     def _quiet(self) -> Iterator[list[int]]:
@@ -216,7 +242,7 @@ class Diagram:
         return {height: sorted(found, key=lambda block: -found[block]) for height, found in counts.items()}
 
 
-def _list(replicas: set[ReplicaId]) -> str:
+def _list(replicas: set[int]) -> str:
     return ", ".join(str(i) for i in sorted(replicas))
 
 

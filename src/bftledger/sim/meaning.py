@@ -5,14 +5,19 @@ from enum import Enum
 from typing import Final, assert_never
 
 from bftledger.base.group import Group
+from bftledger.ledger import client_messages as asking
+from bftledger.ledger.client_messages import Reply, Request
 from bftledger.pbft import messages
 from bftledger.pbft.messages import CheckpointCertificate, PreparedCertificate, Record
 from bftledger.sim.describe import Describer, every, members
+from bftledger.sim.dialogue import Dialogue
 
 
 class Phase(Enum):
     """What part of the protocol a message belongs to. The values are the words for people."""
 
+    CLIENT_REQUEST = "client asks"
+    CLIENT_REPLY = "client is answered"
     REQUEST = "relayed request"
     PRE_PREPARE = "pre-prepare"
     PREPARE = "prepare"
@@ -26,6 +31,10 @@ class Phase(Enum):
 
 
 WHY: Final = {
+    Phase.CLIENT_REQUEST: "A client asks one replica for its transaction, and all of them if that does not answer in "
+    "time: so none can keep it from being heard.",
+    Phase.CLIENT_REPLY: "A client believes no single replica, only proof: a quorum's signatures over the block, and "
+    "paths from there to what it asked for; or that a transaction expired, if f+1 say so. All else is a hint.",
     Phase.REQUEST: "Whoever gets it orders it, or watches that the primary does: so no primary can ignore a client "
     "that turns to an honest replica.",
     Phase.PRE_PREPARE: "The first of three steps: the primary gives a batch of transactions its place. A backup that "
@@ -133,6 +142,69 @@ def meaning(message: Record, describer: Describer, group: Group) -> str:
             return "A certificate by itself, which is no message."
         case _:
             assert_never(message)
+
+
+def request_meaning(request: Request, dialogue: Dialogue) -> str:
+    """What a client asks for, as a sentence."""
+    match request:
+        case asking.Submit():
+            return f"“Please order this, and prove that you did: {dialogue.submitted(request)}.”"
+        case asking.AskFate():
+            return f"“What became of {dialogue.transaction(request.tx_id)}?”"
+        case asking.AskReceipt():
+            return f"“Prove what became of {dialogue.transaction(request.tx_id)}.”"
+        case asking.Query():
+            proof = ", with proof" if request.certified else ""
+            return f"“What is {dialogue.arguments(request.args)} after block {request.minimum} or later{proof}?”"
+        case asking.AskHeight():
+            return f"“What is the newest block that you have signed, {request.minimum} or later?”"
+        case asking.AskBlock():
+            return f"“Give me block {request.height}.”"
+        case asking.AskBlocks():
+            return f"“Give me the headers of the newest blocks, {request.count} at most.”"
+        case asking.AskStatus():
+            return "“How are you, and who is your primary?”"
+        case _:
+            assert_never(request)
+
+
+def reply_meaning(reply: Reply, dialogue: Dialogue, doubt: str) -> str:
+    """What a client is answered, as one or two sentences. `doubt`: why it does not believe the proof in it, if so."""
+    return f"{_answer(reply, dialogue)}{f' The client does not believe it: {doubt}.' * bool(doubt)}"
+
+
+def _answer(reply: Reply, dialogue: Dialogue) -> str:
+    match reply:
+        case asking.Committed():
+            some = "; ".join(f"{dialogue.transaction(i.tx_id)}: {dialogue.result(i.result)}" for i in reply.items)
+            signers = _replicas(i for i, _ in reply.certificate.signatures)
+            return f"“It is in block {reply.header.height}, which {signers} signed. {some or 'Nothing'}.”"
+        case asking.Fate():
+            name = dialogue.transaction(reply.tx_id)
+            return f"“{name} is {reply.state.name.lower()}, as far as I know.” It comes without proof."
+        case asking.Refused():
+            return "“I do not take it, and it has no effect.” It comes without proof: the client asks others as well."
+        case asking.Busy():
+            return f"“I have no room: come back in {reply.retry_ms} ms.” The client asks others at once."
+        case asking.ReceiptReply():
+            return "“Here is its receipt, which anybody can check.”"
+        case asking.QueryReply():
+            return f"“This is so after block {reply.height}{', and here is the proof' * (reply.proof is not None)}.”"
+        case asking.HeightReply():
+            return f"“Block {reply.header.height}, and here is its certificate.”"
+        case asking.BlockReply():
+            return "“Here is the block, and its certificate if it has one.”"
+        case asking.BlocksReply():
+            return f"“Here are {len(reply.headers)} headers.”"
+        case asking.StatusReply():
+            return (
+                f"“I am in view {reply.view}, led by replica {reply.primary}; blocks up to {reply.executed} executed.” "
+                "It is a hint whom to ask first."
+            )
+        case asking.ErrorReply():
+            return "“I cannot answer that.”"
+        case _:
+            assert_never(reply)
 
 
 def statement(message: Record) -> tuple[tuple[str, int, int, int], bytes] | None:

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Protocol
 
 from bftledger.base.ids import Digest, ReplicaId, Seq, View
+from bftledger.sim.places import client_at
 
 
 class Fate(Enum):
@@ -19,6 +20,8 @@ class Fate(Enum):
     DOWN = "its receiver was down"
     CRASHED = "its sender crashed before it left"
     WITHHELD = "withheld by an adversary"
+    IGNORED = "ignored by an adversary"
+    UNHEARD = "nobody listens there"
 
 
 class Kind(Enum):
@@ -41,19 +44,32 @@ class Kind(Enum):
 
 @dataclass(slots=True, eq=False)
 class Sending:
-    """One frame from one replica to another.
+    """One frame from one replica to another, from a client to a replica, or from a replica to a client.
 
-    `arrives`: when, once for each copy; empty if it never does, and then `fate` says why. `is_lie`: an adversary sent
-    it, or this to this receiver, where an honest replica would not have.
+    `source`, `to`: lanes of replicas, or places of clients (`sim.places`). `arrives`: when, once for each copy; empty
+    if it never does, and then `fate` says why. A request that an adversary ignored has arrived, and has that fate.
+    `is_lie`: an adversary sent it, or this to this receiver, where an honest replica would not have.
     """
 
     at: int
-    source: ReplicaId
-    to: ReplicaId
+    source: int
+    to: int
     frame: bytes
     is_lie: bool = False
     arrives: list[int] = field(default_factory=list)
     fate: Fate | None = None
+
+    @property
+    def client(self) -> int | None:
+        """Which client sent it, or is to get it; None between replicas."""
+        return client_at(min(self.source, self.to))
+
+    @property
+    def culprit(self) -> ReplicaId | None:
+        """The adversary that lied, withheld it or ignored it; None if all is honest."""
+        if self.fate is Fate.IGNORED:
+            return ReplicaId(self.to)
+        return ReplicaId(self.source) if self.is_lie else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +92,8 @@ class Observer(Protocol):
     """Is told what happens while a run goes on; changes nothing."""
 
     def sent(self, sending: Sending) -> None:
-        """A frame left, or did not; `arrives` and `fate` are complete, but for receivers that crash before."""
+        """A frame left, or did not. `arrives` and `fate` are complete, but for receivers that crash before, and for
+        adversaries that will ignore it."""
         ...
 
     def happened(self, happening: Happening) -> None:

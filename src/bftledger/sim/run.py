@@ -22,7 +22,7 @@ COMPARISONS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of a run. `lasted_us`: virtual time. `counts`: what happened how often. `trace_hash`: of all sent."""
+    """What came of a run. `lasted_us`: virtual time. `counts`: what happened how often. `trace_hash`: see `trace`."""
 
     plan: Plan
     violations: tuple[Violation, ...]

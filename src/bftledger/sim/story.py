@@ -1,9 +1,10 @@
 """A run in a few lines: the headline, and the list of what mattered, in the order in which it happened."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from bftledger.base.ids import Digest, ReplicaId, Seq, View
 from bftledger.sim.describe import clean
@@ -73,9 +74,14 @@ def _deeds(subject: Subject, recording: Recording) -> str:
     lies = [event for event in recording.events if isinstance(event, Sending) and event.is_lie]
     kept_back = sum(lie.fate is Fate.WITHHELD for lie in lies)
     told = len(lies) - kept_back
+    clients = Counter(lie.fate is Fate.WITHHELD for lie in lies if lie.client is not None)
+    ignored = sum(isinstance(event, Sending) and event.fate is Fate.IGNORED for event in recording.events)
     forks = sorted(height for height, found in blocks.items() if len(found) > 1)
-    parts = [f"Traitors sent {_count(told, 'message')} that no honest replica would have sent."] * bool(told)
-    parts += [f"Traitors withheld {_count(kept_back, 'message')} that an honest one would have sent."] * bool(kept_back)
+    sent = f"Traitors sent {_count(told, 'message')} that no honest replica would have sent"
+    parts = [f"{sent}{_of_them(clients[False], told, 'to')}."] * bool(told)
+    withheld = f"Traitors withheld {_count(kept_back, 'message')} that an honest one would have sent"
+    parts += [f"{withheld}{_of_them(clients[True], kept_back, 'for')}."] * bool(kept_back)
+    parts += [f"Traitors ignored {_count(ignored, 'request')} of clients."] * bool(ignored)
     parts += [f"Honest replicas crashed {'once' if crashes == 1 else f'{crashes} times'}."] * bool(crashes)
     low, high = min(heights.values(), default=0), max(heights.values(), default=0)
     if forks:
@@ -90,6 +96,15 @@ def _deeds(subject: Subject, recording: Recording) -> str:
     else:
         parts.append("Replica 0 was the primary to the end.")
     return " ".join(parts)
+
+
+def _of_them(some: int, total: int, towards: str) -> str:
+    """How many of the messages just told of concern clients."""
+    if not some:
+        return ""
+    if total == 1:
+        return f", {towards} a client"
+    return f", {'all' if some == total else some} of them {towards} clients"
 
 
 def _count(number: int, what: str) -> str:
@@ -125,7 +140,7 @@ class _Deed:
         return Entry(self.at, f"{who} {self.what}{late}", _WEIGHTS.get(self.kind, Weight.NORMAL), ids[0])
 
 
-def _row(ids: list[ReplicaId]) -> str:
+def _row(ids: Sequence[int]) -> str:
     """1, 2, 3; but 1 to 4 if they are many in a row."""
     if len(ids) > 3 and ids[-1] - ids[0] == len(ids) - 1:
         return f"{ids[0]} to {ids[-1]}"
@@ -214,45 +229,68 @@ def _joined(found: Iterable[Entry | _Deed]) -> Iterator[Entry]:
 # ── lies ──
 
 
+class _Manner(NamedTuple):
+    """How a traitor deviates, and the word before whom it does so to."""
+
+    does: str
+    towards: str
+
+
+_LIES: Final = _Manner("lies:", "to")
+_WITHHOLDS: Final = _Manner("withholds", "from")
+_IGNORES: Final = _Manner("ignores", "from")
+_MANNERS: Final[dict[Fate | None, _Manner]] = {Fate.WITHHELD: _WITHHOLDS, Fate.IGNORED: _IGNORES}
+_ORDER: Final = (_LIES, _WITHHOLDS, _IGNORES)
+"""What was said first, then what was not."""
+
+
 @dataclass(slots=True)
 class _Bout:
-    """Lies of one replica, or its silence, that follow each other closely."""
+    """Lies of one replica to others or to clients, or its silence, that follow each other closely."""
 
     at: int
     replica: ReplicaId
-    is_silence: bool
+    manner: _Manner
+    is_to_clients: bool
     last: int = 0
     count: int = 0
-    told: dict[str, list[ReplicaId]] = field(default_factory=dict)
+    told: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, sending: Sending, line: str) -> None:
         self.last = sending.at
         self.count += 1
         line = clean(line, MAX_LINE_LENGTH)
         if line in self.told or len(self.told) < MAX_LIES_TOLD:
-            receivers = self.told.setdefault(line, [])
-            if sending.to not in receivers:
-                receivers.append(sending.to)
+            others = self.told.setdefault(line, [])
+            other = sending.to if sending.client is None else sending.client
+            if other not in others:
+                others.append(other)
 
     def entry(self) -> Entry:
-        lies, to_or_from = ("withholds", "from") if self.is_silence else ("lies:", "to")
-        parts = [f"{line} {to_or_from} {', '.join(map(str, sorted(to)))}" for line, to in self.told.items()]
+        does, towards = self.manner
+        parts = [f"{line} {towards} {self._whom(others)}" for line, others in self.told.items()]
         shown = sum(len(to) for to in self.told.values())
-        more = f"; {self.count - shown} more until {self.last / 1e6:.4f} s" if self.count > shown else ""
-        return Entry(self.at, f"replica {self.replica} {lies} {'; '.join(parts)}{more}", Weight.LIE, self.replica)
+        until = f" until {self.last / 1e6:.4f} s" if self.last > self.at else ""
+        more = f"; {self.count - shown} more{until}" if self.count > shown else ""
+        return Entry(self.at, f"replica {self.replica} {does} {'; '.join(parts)}{more}", Weight.LIE, self.replica)
+
+    def _whom(self, others: list[int]) -> str:
+        if self.is_to_clients:
+            return f"client{'s' * (len(others) > 1)} {_row(sorted(others))}"
+        return ", ".join(map(str, sorted(others)))
 
 
 def _lies(sendings: Sequence[Sending], lines: Sequence[str]) -> list[Entry]:
     bouts: list[_Bout] = []
-    newest: dict[tuple[ReplicaId, bool], _Bout] = {}
+    newest: dict[tuple[ReplicaId, _Manner, bool], _Bout] = {}
     for sending, line in zip(sendings, lines, strict=True):
-        is_silence = sending.fate is Fate.WITHHELD
-        if not sending.is_lie or (is_silence and line.startswith("STATUS")):
+        manner = _MANNERS.get(sending.fate, _LIES)
+        if sending.culprit is None or (manner is _WITHHOLDS and line.startswith("STATUS")):
             continue
-        key = sending.source, is_silence
+        key = sending.culprit, manner, sending.client is not None
         if key not in newest or sending.at - newest[key].last > LIES_GAP_US:
-            newest[key] = _Bout(sending.at, sending.source, is_silence)
+            newest[key] = _Bout(sending.at, *key)
             bouts.append(newest[key])
         newest[key].add(sending, line)
-    bouts.sort(key=lambda bout: (bout.at, bout.is_silence))  # what was said first, then what was not
+    bouts.sort(key=lambda bout: (bout.at, _ORDER.index(bout.manner)))
     return [bout.entry() for bout in bouts]

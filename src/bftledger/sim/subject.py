@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from bftledger.adversary.catalogue import parse
+from bftledger.base.crypto import Ed25519Verifier, Verifier
 from bftledger.base.genesis import Genesis
 from bftledger.base.ids import ReplicaId
 from bftledger.sim.draw import COLLUDE
@@ -57,6 +58,11 @@ class Subject:
     """Which replica's each second core of a twin is."""
     spans: tuple[Span, ...] = ()
     calls: tuple[Called, ...] = ()
+    clients: int = 0
+    hostile: int = 0
+    """So many of the clients, the last ones, send what nobody should send."""
+    verifier: Verifier = field(default_factory=Ed25519Verifier)
+    """Knows the run's signatures, so that it can be told what clients believe."""
     outcome: tuple[str, ...] = ()
     is_sound: bool = True
     """Whether no oracle objects."""
@@ -70,6 +76,11 @@ class Subject:
     def lanes(self) -> range:
         """All who are told apart: the replicas, and behind them the second cores of twins, which are traitors."""
         return range(max([self.genesis.group.n, *(i + 1 for i in self.traitors)]))
+
+    @property
+    def hostile_clients(self) -> range:
+        """Their numbers."""
+        return range(self.clients - self.hostile, self.clients)
 
     @property
     def cast(self) -> str:
@@ -92,6 +103,9 @@ class Subject:
             lines.append("All of them are honest.")
         if sum(i in group.replicas for i in self.traitors) > group.f:
             lines.append("These are more than the group tolerates.")
+        if self.hostile:
+            numbers = ", ".join(map(str, self.hostile_clients))
+            lines.append(f"Clients {numbers} are hostile." if self.hostile > 1 else f"Client {numbers} is hostile.")
         return " ".join(lines)
 
 

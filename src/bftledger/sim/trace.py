@@ -1,4 +1,9 @@
-"""The trace of a run: a hash of everything that was sent, when and by whom. Runs that are the same have the same."""
+"""The trace of a run: a hash of what was sent. Runs that are the same have the same.
+
+Of each message between replicas it covers when it leaves, from where to where, its bytes, and when its first copy
+arrives, 0 if none does; of a client's request and of an answer, no more than when it leaves, from where to where, and
+its size. Answers that nobody listens to are not in it, nor is what a traitor withholds.
+"""
 
 import hashlib
 from struct import Struct
@@ -17,7 +22,7 @@ class Trace:
         self._noted: list[bytes] = []
 
     def note(self, now: int, source: int, to: int, size: int, arrives: int = 0, frame: bytes = b"") -> None:
-        """A frame of `size` bytes is sent, and arrives; times in microseconds. Of clients' only the size is noted."""
+        """A frame of `size` bytes is sent, and arrives; times in microseconds. Of clients' the last two are missing."""
         self._noted += (_SENDING.pack(now, source, to, size, arrives), frame)
         if len(self._noted) > _AT_ONCE:
             self._settle()

@@ -13,6 +13,7 @@ from typing import Final
 from bftledger.adversary.byzantine import Byzantine
 from bftledger.adversary.catalogue import parse
 from bftledger.apps.kv import KeyValue
+from bftledger.base.crypto import Verifier
 from bftledger.base.genesis import Genesis, ReplicaKeys
 from bftledger.base.ids import Millis, ReplicaId
 from bftledger.engine.engine import Engine, Halted, Round
@@ -29,9 +30,11 @@ from bftledger.sim.hostile import HostileClient
 from bftledger.sim.keys import KeyRing
 from bftledger.sim.network import Network
 from bftledger.sim.ordeal import Ordeal
+from bftledger.sim.places import client_of, place_of, route_of
 from bftledger.sim.plan import Plan
-from bftledger.sim.recording import Fate, Happening, Kind, Observer, Sending
+from bftledger.sim.recording import Fate, Kind, Observer
 from bftledger.sim.script import Script
+from bftledger.sim.telling import Telling, request
 from bftledger.sim.timeline import Timeline
 from bftledger.sim.trace import Trace
 from bftledger.sim.watch import Watch
@@ -56,6 +59,11 @@ def genesis_of(n: int, real_keys: bool) -> Genesis:
     return Genesis(name="simulated", created=START_MS, app="kv", replicas=replicas, members=members)
 
 
+def verifier_of(real_keys: bool) -> Verifier:
+    """Who knows all signatures of such runs."""
+    return _KEYS[real_keys].verifier
+
+
 def _nothing(running: Running, now: Millis) -> None:
     """An input that only makes a round."""
 
@@ -78,7 +86,7 @@ class World(Timeline):
         """What happened how often, for whoever adds up many runs."""
         self.is_healed = False
         self._watch: Final = watch or Watch()
-        self._observer: Final = observer
+        self._telling: Final = Telling(self, observer)
         self._chronicle: Final = None if observer is None else Chronicle(observer)
         self._trace: Final = Trace()
         ids = (*self.genesis.group.replicas, *plan.twins)
@@ -134,7 +142,7 @@ class World(Timeline):
     def start(self, host: Host) -> None:
         """Starts a replica from its disk."""
         host.running = self._make(host)
-        self._happened(Kind.STARTED, f"replica {host.id} starts", host.lane)
+        self.tell(Kind.STARTED, f"replica {host.id} starts", host.lane)
         if self._chronicle is not None:
             self._chronicle.begun(self.now, host.lane, host.running)
         self._watch.begun(self, host)
@@ -165,7 +173,7 @@ class World(Timeline):
     def crash(self, host: Host) -> None:
         """The process dies."""
         self.counts["crashes"] += 1
-        self._happened(Kind.CRASHED, f"replica {host.id} crashes", host.lane)
+        self.tell(Kind.CRASHED, f"replica {host.id} crashes", host.lane)
         self._count(host)
         host.die()
 
@@ -205,7 +213,7 @@ class World(Timeline):
             self.crash(host)
             return
         except Halted as error:
-            self._happened(Kind.HALTED, f"replica {host.id} halts: {error}", host.lane)
+            self.tell(Kind.HALTED, f"replica {host.id} halts: {error}", host.lane)
             self._watch.halted(self, host, str(error))
             for to, frame in error.last_words:
                 if not isinstance(running, Byzantine):
@@ -225,11 +233,10 @@ class World(Timeline):
         for after, kind, token in host.set_timers(finished):
             self.at(self.now + 1_000 * after, partial(self._fire, host, kind, token))
         lies: set[tuple[ReplicaId, bytes]] = set()
+        client_lies: set[tuple[bytes, bytes]] = set()
         if isinstance(running, Byzantine):
-            lies = running.last_lies
-            if self._observer is not None:
-                for to, frame in sorted(running.withheld):
-                    self._observer.sent(Sending(self.now, host.id, to, frame, is_lie=True, fate=Fate.WITHHELD))
+            lies, client_lies = running.last_lies, running.last_client_lies
+            self._telling.withheld(host.lane, running)
         is_honest = not isinstance(running, Byzantine)
         if is_honest:
             self._watch.sends(self, host, finished.to_peers)
@@ -246,7 +253,7 @@ class World(Timeline):
                 self._carry(host, receiver, frame, arriving, bool(lies) and (to, frame) in lies)
         else:
             for route, frame in finished.to_clients:
-                self._reply(host, route, frame)
+                self._reply(host, route, frame, (route, frame) in client_lies)
         if host.die_after >= 0:
             self.crash(host)
 
@@ -273,13 +280,7 @@ class World(Timeline):
         first = 0 if isinstance(arrives, Fate) else arrives[0]
         self.counts["messages"] += 1
         self._trace.note(self.now, host.place, receiver.place, len(frame), first, frame)
-        if self._observer is not None:
-            sending = Sending(self.now, host.lane, receiver.lane, frame, is_lie)
-            if isinstance(arrives, Fate):
-                sending.fate = arrives
-            else:
-                sending.arrives = arrives
-            self._observer.sent(sending)
+        self._telling.sent(host.lane, receiver.lane, frame, arrives, is_lie=is_lie)
         if isinstance(arrives, Fate):
             self.counts["cut_off" if arrives is Fate.CUT else "lost"] += 1
             return
@@ -295,24 +296,27 @@ class World(Timeline):
 
     def to_replica(self, client: int, replica: ReplicaId, frame: bytes) -> None:
         """A client sends a request."""
-        route = b"client %d" % client
+        route, place = route_of(client), place_of(client)
         for host in self._machines[replica]:
-            arrives = self.network.send(-1 - client, host.place, len(frame), self.now)
-            self._trace.note(self.now, -1 - client, host.place, len(frame))
+            arrives = self.network.send(place, host.place, len(frame), self.now)
+            self._trace.note(self.now, place, host.place, len(frame))
+            sending = self._telling.sent(place, host.lane, frame, arrives)
             if not isinstance(arrives, Fate):
+                arriving = request(route, frame, sending)
                 for at in arrives:
-                    self.at(at, partial(self._on_request, host, route, frame))
+                    self.at(at, partial(self._input, host, arriving))
 
-    def _on_request(self, host: Host, route: bytes, frame: bytes) -> None:
-        self._input(host, lambda running, now: running.on_client(route, frame, now))
-
-    def _reply(self, host: Host, route: bytes, frame: bytes) -> None:
-        number = int(route.removeprefix(b"client "))
-        if number >= len(self.clients):
-            return  # nobody hostile listens
+    def _reply(self, host: Host, route: bytes, frame: bytes, is_lie: bool) -> None:
+        number = client_of(route)
+        assert number is not None, "what a traitor asks itself it does not answer"
+        place = place_of(number)
+        if number >= len(self.clients):  # nobody hostile listens
+            self._telling.sent(host.lane, place, frame, Fate.UNHEARD, is_lie=is_lie)
+            return
         client = self.clients[number]
-        arrives = self.network.send(host.place, -1 - number, len(frame), self.now)
-        self._trace.note(self.now, host.place, -1 - number, len(frame))
+        arrives = self.network.send(host.place, place, len(frame), self.now)
+        self._trace.note(self.now, host.place, place, len(frame))
+        self._telling.sent(host.lane, place, frame, arrives, is_lie=is_lie)
         if not isinstance(arrives, Fate):
             for at in arrives:
                 self.at(at, partial(client.receive, host.id, frame))
@@ -323,19 +327,15 @@ class World(Timeline):
 
     @property
     def trace_hash(self) -> str:
-        """Of everything that was sent so far, when and by whom: 32 hexadecimal digits."""
+        """Of what was sent so far, as `trace.Trace` notes it: 32 hexadecimal digits."""
         return self._trace.digest()
 
     def _heal(self) -> None:
         self.is_healed = True
-        self._happened(Kind.HEALED, "from here on there are no faults but the traitors'")
+        self.tell(Kind.HEALED, "from here on there are no faults but the traitors'")
 
     # ── telling ──
 
-    def _happened(self, kind: Kind, text: str, replica: ReplicaId | None = None) -> None:
-        if self._observer is not None:
-            self._observer.happened(Happening(self.now, kind, text, replica))
-
     def tell(self, kind: Kind, text: str, replica: ReplicaId | None = None) -> None:
         """For those who watch and have something to say."""
-        self._happened(kind, text, replica)
+        self._telling.happened(kind, text, replica)

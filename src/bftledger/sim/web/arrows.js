@@ -4,9 +4,9 @@ function course(arrow) {
   // From the edge of one lane to the edge of another; what does not arrive ends on the way.
   const down = Math.sign(arrow.to - arrow.source) || 1;
   const x0 = x(arrow.at);
-  const y0 = y(arrow.source) + down * BAND / 2;
-  const end = { x: x(arrow.ends), y: y(arrow.to) - down * BAND / 2 };
-  const part = { '': 1, 'its receiver was down': 1, [WITHHELD]: 0.2, 'its sender crashed before it left': 0.14 }[arrow.fate] ?? 0.5;
+  const y0 = edge(arrow.source, down > 0);
+  const end = { x: x(arrow.ends), y: edge(arrow.to, down < 0) };
+  const part = { '': 1, 'its receiver was down': 1, [IGNORED]: 1, [UNHEARD]: 1, [WITHHELD]: isWithClient(arrow) ? 0.35 : 0.2, 'its sender crashed before it left': 0.14 }[arrow.fate] ?? 0.5;
   return [x0, y0, x0 + part * (end.x - x0), y0 + part * (end.y - y0)];
 }
 
@@ -24,9 +24,13 @@ function drawArrows(pen, focus) {
   const quiet = [];
   const dishonest = [];
   for (const arrow of visible()) (arrow.lie ? dishonest : focus && alike(arrow) ? loud : quiet).push(arrow);
-  pen.globalAlpha = focus ? 0.22 : close ? 0.9 : 0.5;
-  run.phases.forEach((_, phase) => strokes(pen, quiet.filter(arrow => arrow.phase === phase), phase, 0, close));
-  if (close) heads(pen, quiet);
+  const plain = focus ? 0.22 : close ? 0.9 : 0.5;
+  for (const isPale of [true, false]) { // clients' beneath all others
+    pen.globalAlpha = isPale ? 0.5 * plain : plain;
+    const some = quiet.filter(arrow => PALE.has(SLUGS[arrow.phase]) === isPale);
+    run.phases.forEach((_, phase) => strokes(pen, some.filter(arrow => arrow.phase === phase), phase, 0, close));
+    if (close) heads(pen, some);
+  }
   pen.globalAlpha = 1;
   for (const arrow of loud) strokes(pen, [arrow], arrow.phase, 1.4);
   heads(pen, loud);
@@ -37,8 +41,8 @@ function drawArrows(pen, focus) {
     }
   } else drawManyLies(pen, dishonest);
   pen.globalAlpha = 1;
-  for (const arrow of quiet) if (arrow.fate && close) drawFate(pen, arrow);
-  for (const arrow of loud) if (arrow.fate) drawFate(pen, arrow);
+  for (const arrow of quiet) if (isLost(arrow) && close) drawFate(pen, arrow);
+  for (const arrow of loud) if (isLost(arrow)) drawFate(pen, arrow);
   if (close) labels(pen, quiet.concat(loud, dishonest));
 }
 
@@ -57,7 +61,7 @@ function strokes(pen, some, phase, wider = 0, dashed = true) {
 
 function heads(pen, some) {
   for (const arrow of some) {
-    if (arrow.fate) continue;
+    if (isLost(arrow)) continue;
     const [x0, y0, x1, y1] = course(arrow);
     pen.fillStyle = pen.strokeStyle = ink[SLUGS[arrow.phase]];
     head(pen, x1, y1, Math.atan2(y1 - y0, x1 - x0), 5 + WIDTHS[arrow.phase], OPEN_HEADS.has(arrow.phase));
@@ -102,19 +106,20 @@ function drawLie(pen, arrow) {
     return;
   }
   pen.fillStyle = ink.lie;
-  if (arrow.fate) cross(pen, x1, y1, 4, ink.lie);
+  if (isLost(arrow)) cross(pen, x1, y1, 4, ink.lie);
   else head(pen, x1, y1, Math.atan2(y1 - y0, x1 - x0), 9, false);
-  lieDisc(pen, x0 + 0.42 * (x1 - x0), y0 + 0.42 * (y1 - y0));
+  const part = isWithClient(arrow) ? 0.66 : 0.42; // above what replica 0 says
+  lieDisc(pen, x0 + part * (x1 - x0), y0 + part * (y1 - y0));
 }
 
 function labels(pen, some) {
-  // What a replica says, written where it says it, in two rows, as far as there is room.
+  // What a replica says to others, written where it says it, in two rows, as far as there is room; and lies to clients.
   const rows = run.replicas.map(() => place.narrow ? [-Infinity] : [-Infinity, -Infinity]);
   const flags = run.marks.filter(([, kind]) => kind === 'evidence');
   const said = new Set();
-  for (const arrow of some.sort((a, b) => a.at - b.at || b.lie - a.lie)) {
-    const key = `${arrow.at} ${arrow.number}`;
-    if (said.has(key) || arrow.fate === WITHHELD) continue;
+  for (const arrow of some.sort((a, b) => a.at - b.at || isWithClient(a) - isWithClient(b) || b.lie - a.lie)) {
+    const key = `${arrow.at} ${arrow.source} ${arrow.line}`;
+    if (said.has(key) || arrow.fate === WITHHELD || arrow.source < 0 || (isWithClient(arrow) && !arrow.lie)) continue;
     said.add(key);
     const flag = arrow.source < run.replicas.length - 1 && flags.find(([at, , replica]) => replica === arrow.source && Math.abs(x(at) - x(arrow.at)) < 12);
     const at = flag ? x(flag[0]) + 17 : x(arrow.at) + 5; // beside it, not under it

@@ -72,7 +72,8 @@ function begin() {
 }
 
 function interest(from, to) {
-  const inside = arrows.slice(firstAtLeast(departures, from), firstAtLeast(departures, to)).filter(isShown);
+  const inside = arrows.slice(firstAtLeast(departures, from), firstAtLeast(departures, to))
+    .filter(arrow => isShown(arrow) && (arrow.lie || !isWithClient(arrow)));
   const changes = inside.some(arrow => SLUGS[arrow.phase] === 'view-change');
   return Math.min(inside.length, 100) / 100 + inside.some(arrow => arrow.lie) + 0.5 * changes;
 }
@@ -196,8 +197,8 @@ function fill() {
   const senders = document.getElementById('senders');
   const fold = document.getElementById('fold');
   const counts = run.phases.map(() => 0);
-  const sent = run.replicas.map(() => 0);
-  for (const [, source, , number] of run.messages) { counts[run.frames[number][0]] += 1; sent[source] += 1; }
+  const sent = new Map(everybody.map(at => [at, 0]));
+  for (const [, source, , number] of run.messages) { counts[run.frames[number][0]] += 1; sent.set(source, sent.get(source) + 1); }
   run.phases.forEach(({ name }, phase) => {
     if (!counts[phase]) return;
     checkbox(phases, name, shown.phases.has(phase), counts[phase], isIn => {
@@ -206,11 +207,20 @@ function fill() {
     }, phase);
   });
   run.replicas.forEach((replica, i) => {
-    checkbox(senders, `replica ${i}${replica.byzantine ? ' (Byzantine)' : ''}`, true, sent[i], isIn => toggle(shown.senders, i, isIn));
+    checkbox(senders, `replica ${i}${replica.byzantine ? ' (Byzantine)' : ''}`, true, sent.get(i), isIn => toggle(shown.senders, i, isIn));
+  });
+  const clients = run.clients.map((_, i) => client(i));
+  if (sharing) {
+    const all = clients.reduce((sum, at) => sum + sent.get(at), 0);
+    checkbox(senders, `${clients.length} clients`, true, all, isIn => clients.forEach(at => toggle(shown.senders, at, isIn)));
+  } else clients.forEach((at, i) => {
+    checkbox(senders, `client ${i}${run.clients[i].hostile ? ' (hostile)' : ''}`, true, sent.get(at), isIn => toggle(shown.senders, at, isIn));
   });
   fold.checked = run.quiet.length > 0;
   fold.parentElement.hidden = run.quiet.length === 0;
   fold.addEventListener('change', () => refold(fold.checked));
+  document.getElementById('clients-label').hidden = !arrows.some(isWithClient);
+  document.getElementById('clients').addEventListener('change', event => { shown.clients = event.target.checked; redraw(); });
   document.getElementById('only-lies-label').hidden = document.getElementById('next-lie').hidden = lies.length === 0;
   document.getElementById('only-lies').addEventListener('change', event => { shown.onlyLies = event.target.checked; redraw(); });
   document.getElementById('narrower').addEventListener('click', () => zoom(0.6));

@@ -1,15 +1,16 @@
 // Colours and shapes. The colours are those of the style sheet, read again when light and dark change.
 
 const SLUGS = run.phases.map(phase => phase.slug);
-const WIDTHS = [1.3, 2.2, 1.4, 1.4, 1, 2.4, 1.3, 0.8, 2.2, 1.6];
-const DASHES = [[2, 3], [], [], [], [3, 3], [], [7, 3], [1, 3], [], [2, 2]];
-const OPEN_HEADS = new Set([2, 4, 7]); // so that phases differ in more than colour
+const WIDTHS = [0.8, 0.8, 1.3, 2.2, 1.4, 1.4, 1, 2.4, 1.3, 0.8, 2.2, 1.6];
+const DASHES = [[], [], [2, 3], [], [], [], [3, 3], [], [7, 3], [1, 3], [], [2, 2]];
+const OPEN_HEADS = new Set([4, 6, 9]); // so that phases differ in more than colour
+const PALE = new Set(['client-request', 'client-reply']); // the ground on which the replicas' messages stand out
 const FONT = 'system-ui, -apple-system, "Segoe UI", "Liberation Sans", sans-serif';
 const ink = {};
 
 function readInk() {
   const style = getComputedStyle(document.documentElement);
-  for (const name of ['paper', 'panel', 'ink', 'soft', 'line', 'accent', 'lie', 'lie-tint', 'fault', 'fault-ink', 'good', 'block-ink',
+  for (const name of ['paper', 'panel', 'ink', 'soft', 'line', 'accent', 'lie', 'lie-tint', 'fault', 'fault-ink', 'client-ink', 'good', 'block-ink',
     'band0', 'band1', 'band2', 'primary0', 'primary1', 'primary2', 'block0', 'block1', 'block2', 'fork0', 'fork1', ...SLUGS]) {
     ink[name] = style.getPropertyValue(`--${name}`).trim();
   }

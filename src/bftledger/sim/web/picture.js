@@ -8,7 +8,15 @@ const RIBBON = 17;
 const CALL = 13;
 
 const spanRows = packed(run.spans.map(([from, to]) => [from, to]), 4);
-const callRows = packed(run.calls.map(([from, to]) => [from, to < 0 ? run.end : to]), 6);
+const MANY = 4; // so many clients have a lane each; more share one
+const ROWS = 3;
+const sharing = run.clients.length > MANY;
+const clientLanes = sharing ? [run.calls.map((_, i) => i)] : run.clients.map((_, c) => run.calls.flatMap((call, i) => (call[2] === c ? [i] : [])));
+const callRows = [];
+clientLanes.forEach(some => {
+  const rows = packed(some.map(i => [run.calls[i][0], run.calls[i][1] < 0 ? run.end : run.calls[i][1]]), sharing ? 4 * ROWS : ROWS);
+  some.forEach((i, k) => { callRows[i] = rows[k]; });
+});
 let hot = []; // what can be pointed at, besides arrows: boxes with a card
 let place = {}; // where things are, as of the last drawing
 
@@ -27,16 +35,29 @@ function layout(width) {
   const narrow = width < 620;
   const lanes = run.replicas.length;
   const ribbons = Math.max(0, ...spanRows.map(row => row + 1));
-  const calls = Math.max(0, ...callRows.map(row => row + 1));
   const pitch = narrow ? 74 : lanes > 5 ? 84 : 104;
-  const top = AXIS + ribbons * RIBBON + (calls ? calls * CALL + 16 : 0);
+  let top = AXIS + ribbons * RIBBON + 8;
+  const clients = clientLanes.map(some => {
+    const lane = { top, height: CALL * Math.max(1, ...some.map(i => callRows[i] + 1)) - 2 };
+    top += lane.height + 12;
+    return lane;
+  });
+  if (clients.length) top += 6;
   place = {
-    width, narrow, pitch, ribbons, calls, gutter: narrow ? 40 : 118,
-    callsTop: AXIS + ribbons * RIBBON + 8, first: top + pitch / 2, height: top + lanes * pitch + 4,
+    width, narrow, pitch, ribbons, clients, gutter: narrow ? 40 : 118,
+    first: top + pitch / 2, height: top + lanes * pitch + 4,
   };
 }
 
 const y = replica => place.first + replica * place.pitch;
+const laneOf = number => place.clients[sharing ? 0 : number];
+
+function edge(at, isBelow) {
+  // Where an arrow leaves or reaches a lane, from below or from above. Clients stand above all replicas.
+  if (at >= 0) return y(at) + (isBelow ? BAND : -BAND) / 2;
+  const lane = laneOf(client(at));
+  return lane.top + lane.height + 1;
+}
 const x = time => place.gutter + (view.axis.unit(time) - view.from) / (view.to - view.from) * (place.width - place.gutter);
 const timeAt = px => view.axis.time(view.from + (px - place.gutter) / (place.width - place.gutter) * (view.to - view.from));
 const perPixel = () => (view.to - view.from) / (place.width - place.gutter);
@@ -213,24 +234,40 @@ function drawNames(pen) {
       hot.push({ x0: 0, x1: place.gutter, y0: y(i) - 14, y1: y(i) + 26, color, title: `replica ${i} is Byzantine`, words: replica.byzantine.join('; ') });
     }
   });
-  if (place.calls && !place.narrow) text(pen, 'clients', 10, place.callsTop + place.calls * CALL / 2, { size: 13, weight: 600 });
+  place.clients.forEach((lane, c) => drawClientName(pen, lane, c));
   line(pen, place.gutter - 0.5, 0, place.height, ink.line);
 }
 
+function drawClientName(pen, lane, number) {
+  const words = sharing ? (place.narrow ? 'C' : 'clients') : place.narrow ? `C${number}` : `client ${number}`;
+  const hostile = run.clients.flatMap((each, i) => (each.hostile && (sharing || i === number) ? [`client ${i}`] : []));
+  const color = hostile.length && !sharing ? ink.lie : ink['client-ink'];
+  const middle = lane.top + lane.height / 2;
+  text(pen, words, 10, middle, { size: 12.5, weight: 600, color });
+  if (!hostile.length) return;
+  if (!sharing && !place.narrow) text(pen, 'hostile', 70, middle, { size: 11, weight: 600, color });
+  hot.push({ x0: 0, x1: place.gutter, y0: lane.top, y1: lane.top + lane.height, color: ink.lie,
+    title: `hostile: ${hostile.join(', ')}`, words: 'Sends what nobody should send, and listens to no answer.' });
+}
+
 function drawCalls(pen) {
-  run.calls.forEach(([from, to, client, words], i) => {
+  for (const lane of place.clients) {
+    pen.fillStyle = ink.panel;
+    pen.fillRect(place.gutter, lane.top, place.width, lane.height);
+  }
+  run.calls.forEach(([from, to, number, words], i) => {
     const a = Math.max(x(from), place.gutter);
     const b = Math.min(x(to < 0 ? run.end : to), place.width);
     if (b < a) return;
-    const top = place.callsTop + callRows[i] * CALL;
-    pen.fillStyle = to < 0 ? ink.lie : ink.request;
+    const top = laneOf(number).top + callRows[i] * CALL;
+    pen.fillStyle = to < 0 ? ink.lie : ink['client-request'];
     pen.globalAlpha = 0.28;
     pen.fillRect(a, top, Math.max(b - a, 2), CALL - 2);
     pen.globalAlpha = 1;
-    line(pen, a, top, top + CALL - 2, ink.request, [], 2);
-    if (to >= 0) line(pen, b, top, top + CALL - 2, ink.request, [], 2);
+    line(pen, a, top, top + CALL - 2, ink['client-request'], [], 2);
+    if (to >= 0) line(pen, b, top, top + CALL - 2, ink['client-request'], [], 2);
     clipped(pen, words, a + 4, top + (CALL - 2) / 2 + 0.5, b - a - 6, { size: 9.5 });
-    hot.push({ x0: a - 2, x1: b + 2, y0: top, y1: top + CALL - 2, at: from, title: `client ${client}: ${words}`,
+    hot.push({ x0: a - 2, x1: b + 2, y0: top, y1: top + CALL - 2, faint: true, at: from, title: `client ${number}: ${words}`,
       words: to < 0 ? `Asked at ${inWords(from)}, never answered.` : `Asked at ${inWords(from)}, answered after ${inWords(to - from)}.` });
   });
 }

@@ -92,10 +92,12 @@ function drawOverview() {
     bin.forEach((count, phase) => {
       if (!count) return;
       pen.fillStyle = ink[SLUGS[phase]];
+      pen.globalAlpha = PALE.has(SLUGS[phase]) ? 0.5 : 1;
       pen.fillRect(3 * i, base - tall * count / total, 2.4, tall * count / total);
       base -= tall * count / total;
     });
   });
+  pen.globalAlpha = 1;
   pen.fillStyle = ink.lie;
   for (const arrow of lies) pen.fillRect(px(arrow.at) - 1, 0, 2, 8);
   for (const [at, kind] of run.marks) if (kind === 'violation') pen.fillRect(px(at) - 1.5, 0, 3, height);

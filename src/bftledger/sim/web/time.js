@@ -73,15 +73,26 @@ const departures = arrows.map(arrow => arrow.at);
 const longestFlight = arrows.reduce((most, arrow) => Math.max(most, arrow.ends - arrow.at), 0);
 const lies = arrows.filter(arrow => arrow.lie);
 const WITHHELD = 'withheld by an adversary';
+const IGNORED = 'ignored by an adversary';
+const UNHEARD = 'nobody listens there';
+const isLost = arrow => arrow.fate !== '' && arrow.fate !== UNHEARD;
+
+// ── places: replicas from 0 on, clients below ──
+
+const client = place => -1 - place; // and back
+const isWithClient = arrow => arrow.source < 0 || arrow.to < 0;
+const nameOf = place => (place < 0 ? `client ${client(place)}` : `replica ${place}`);
+const everybody = [...run.clients.map((_, i) => client(i)), ...run.replicas.map((_, i) => i)];
 
 // ── what is looked at ──
 
-const shown = { phases: new Set(), senders: new Set(run.replicas.map((_, i) => i)), onlyLies: false };
+const shown = { phases: new Set(), senders: new Set(everybody), clients: true, onlyLies: false };
 const STATUS = run.phases.findIndex(phase => phase.name === 'status');
 run.phases.forEach((_, i) => { if (i !== STATUS) shown.phases.add(i); });
 
 function isShown(arrow) {
-  return shown.phases.has(arrow.phase) && shown.senders.has(arrow.source) && (arrow.lie || !shown.onlyLies);
+  return shown.phases.has(arrow.phase) && shown.senders.has(arrow.source)
+    && (arrow.lie || (!shown.onlyLies && (shown.clients || !isWithClient(arrow))));
 }
 
 const view = { axis: new Axis(run.quiet), from: 0, to: 1, cursor: null };
