@@ -20,6 +20,8 @@ HOSTILE = "</script><script>alert('pay eve')</script><img src=http://eve.example
 ONE, OTHER = Digest(b"\1" * 32), Digest(b"\2" * 32)
 ENGINES = Engines(4)
 GENESIS = ENGINES.genesis
+BOB, EVE = ENGINES.transaction("put pay bob"), ENGINES.transaction(payload=HOSTILE.encode())
+"""Made once: each call would give another nonce."""
 
 
 def signed(message: wire.M) -> wire.M:
@@ -79,9 +81,8 @@ class Writer:
 
 def equivocation() -> tuple[Subject, Recording]:
     """The primary proposes one thing to replica 1 and another to the rest, and one block is executed all the same."""
-    bob, eve = ENGINES.transaction("put pay bob"), ENGINES.transaction(payload=HOSTILE.encode())
-    to_one, to_rest = pre_prepare(bob), pre_prepare(eve)
-    relay = signed(Relay(transactions=(bob,), replica=ReplicaId(1), signature=UNSIGNED))
+    to_one, to_rest = pre_prepare(BOB), pre_prepare(EVE)
+    relay = signed(Relay(transactions=(BOB,), replica=ReplicaId(1), signature=UNSIGNED))
     writer = Writer()
     writer.happen(0, Kind.STARTED, "replica 0 starts", 0)
     writer.happen(0, Kind.VIEW_BEGUN, "is in view 0", 0, 1, 2, 3, view=0)
@@ -118,11 +119,10 @@ def equivocation() -> tuple[Subject, Recording]:
 
 def service() -> tuple[Subject, Recording]:
     """Clients ask; a traitor lies to one of them, withholds the truth, and ignores another; a third is hostile."""
-    bob, eve = ENGINES.transaction("put pay bob"), ENGINES.transaction(payload=HOSTILE.encode())
-    submit, hostile = (encode(Submit(request_id=1, transaction=tx.encoded)) for tx in (bob, eve))
-    ask = encode(AskFate(request_id=2, tx_id=bob.id))
+    submit, hostile = (encode(Submit(request_id=1, transaction=tx.encoded)) for tx in (BOB, EVE))
+    ask = encode(AskFate(request_id=2, tx_id=BOB.id))
     expired, pending = (
-        encode(FateReply(request_id=2, tx_id=bob.id, state=state, height=Seq(0), reason="so it is said"))
+        encode(FateReply(request_id=2, tx_id=BOB.id, state=state, height=Seq(0), reason="so it is said"))
         for state in (TxState.EXPIRED, TxState.PENDING)
     )
     first, second, third = map(place_of, range(3))
@@ -130,7 +130,7 @@ def service() -> tuple[Subject, Recording]:
     writer.send(1, first, submit, 1)
     writer.send(1, second, hostile, 0, 2)
     writer.send(1, third, b"\xff\0", 3)
-    writer.send(2, 0, prepare(0, pre_prepare(bob)), 1, 2, 3)
+    writer.send(2, 0, prepare(0, pre_prepare(BOB)), 1, 2, 3)
     writer.send(2, 3, encode(Refused(request_id=1, code=64, reason="it is not signed")), third, fate=Fate.UNHEARD)
     writer.send(3, first, ask, 0, 1)
     writer.send(3, first, ask, 2, fate=Fate.LOST)
