@@ -1,11 +1,13 @@
 """Bounds: what is too large is named, and a core under load stays within all of them."""
 
-from bftledger.base.ids import ReplicaId, Seq, View
+from bftledger.base.ids import Millis, ReplicaId, Seq, View
 from bftledger.check.bounds import Bound, exceeded, state_bounds
 from bftledger.check.violation import MAX_VIOLATIONS
+from bftledger.pbft.pace import Probe
+from bftledger.pbft.passing import START, Passed
 from bftledger.pbft.rooms import CLIENTS
 from bftledger.pbft.state import Slot
-from tests.builders import Writer, a_replica, proposal
+from tests.builders import Writer, a_replica, proposal, tx
 from tests.engine.engines import Engines
 
 W = Writer()
@@ -87,6 +89,58 @@ def test_a_single_transaction_may_be_larger_than_its_room() -> None:
     assert over(state) == []
 
 
+def test_times_of_what_the_primary_does_have_limits() -> None:
+    """What is passed on and waits may take its room twice (`Passing.share`); with 32 transactions that is 2 of 4."""
+    state = a_replica(pool_count=32).state
+    passing, pace, waiting = state.pool.passing, state.pace, [tx(f"pay {i}") for i in range(5)]
+    for each in waiting:
+        assert state.pool.admit(each) is None
+        passing._passed[each.id] = Passed(each, START, 0)
+    pace.probes = dict.fromkeys([each.id for each in waiting[:4]], Probe(Millis(0), 0, shared=False))
+    pace.accepted = {Seq(seq): Millis(0) for seq in range(1, 65)}
+    passing.out.count = 4
+    assert over(state) == []
+
+    pace.probes[waiting[4].id] = Probe(Millis(0), 0, shared=False)
+    pace.accepted[Seq(65)] = Millis(0)
+    passing.out.count = 5
+    assert over(state) == [
+        "bounds: transactions passed on that wait at replica 1: 5, at most 4",
+        "bounds: transactions timed that wait at replica 1: 5, at most 4",
+        "bounds: agreements timed at replica 1: 65, at most 64",
+    ]
+
+
+def test_what_is_kept_back_is_two_times_for_each_number_of_the_log() -> None:
+    state = a_replica(window=4).state
+    probe = Probe(Millis(0), 0, shared=True)
+    state.slots = {Seq(seq): Slot(Seq(seq)) for seq in range(1, 9)}
+    state.pace.kept_back = {Seq(seq): [probe, probe] for seq in range(1, 9)}
+    assert over(state) == []
+
+    state.slots[Seq(9)] = Slot(Seq(9))
+    state.pace.kept_back[Seq(9)] = [probe] * 3
+    assert over(state) == [
+        "bounds: slots of the log at replica 1: 9, at most 8",
+        "bounds: proposals kept back at replica 1: 9, at most 8",
+        "bounds: times of one proposal kept back at replica 1: 3, at most 2",
+    ]
+
+
+def test_what_is_executed_is_timed_no_more() -> None:
+    state = a_replica(window=4).state
+    probe = Probe(Millis(0), 0, shared=True)
+    state.pace.kept_back, state.pace.accepted = {Seq(3): [probe]}, {Seq(3): Millis(0), Seq(4): Millis(0)}
+    state.executed = Seq(2)
+    assert over(state) == []
+
+    state.executed = Seq(3)
+    assert over(state) == [
+        "bounds: proposals kept back that are executed at replica 1: 1, at most 0",
+        "bounds: agreements timed that are executed at replica 1: 1, at most 0",
+    ]
+
+
 def test_a_group_under_more_load_than_it_takes_stays_within_its_bounds() -> None:
     engines = Engines(loss=0.2, delay=4, window=8, pool_count=40, pool_share=30, batch_count=4, request_timeout_ms=200)
     largest: dict[str, int] = {}
@@ -102,5 +156,7 @@ def test_a_group_under_more_load_than_it_takes_stays_within_its_bounds() -> None
                 largest[bound.name] = max(largest.get(bound.name, 0), bound.size)
 
     assert largest["slots of the log"] > 2
+    assert largest["transactions timed that wait"] > 1
+    assert largest["agreements timed"] > 0
     assert largest["transactions in the room of clients"] > 20
     assert any(host.up.replica.state.view > View(0) for host in engines.up)

@@ -27,7 +27,13 @@ def catalogue() -> str:
     for module in MODULES:
         mine = [entries.pop(behaviour.name) for behaviour in module.BEHAVIOURS]
         parts.append(_table(*_heading(module), mine))
-    parts.append(_table("Anything", "One that chooses among all of these.", list(entries.values())))
+    parts.append(
+        _table(
+            "Anything",
+            "One that chooses among these, but for the heavy ones, `blindfold` and `busy-censor`.",
+            list(entries.values()),
+        )
+    )
     return "\n".join(parts)
 
 

@@ -177,7 +177,7 @@ def test_what_is_put_back_and_then_crowded_out_leaves_nothing_behind() -> None:
     first = engine.end_round(START)
     waiting = len(long) - len(first.to_clients)
     assert waiting > 0, "they have been looked at, and wait for their turn to have a block read"
-    assert len(engine.desk._put_back) == waiting
+    assert len(engine.desk.put_back) == waiting
     for number in range(MAX_BYTES // 50_000 + 1):
         engine.on_client(b"flood %d" % number, bytes(50_000), START)
     replies = [
@@ -185,7 +185,7 @@ def test_what_is_put_back_and_then_crowded_out_leaves_nothing_behind() -> None:
     ]
 
     assert [type(reply) for reply in replies] == [Busy] * waiting
-    assert not engine.desk._put_back
+    assert not engine.desk.put_back
 
 
 def test_the_clock_of_those_who_wait_goes_on_with_what_a_frame_turned_out_to_take() -> None:

@@ -115,7 +115,7 @@ def test_a_flood_of_old_transactions_keeps_neither_submissions_nor_reads_from_th
             assert [type(reply) for reply in group.taken(b"reads %d" % asked[-1])] == [QueryReply]
 
     assert waiting < 10, "what can be answered at once does not wait"
-    assert not engine.desk.submissions._answers._at_hand
+    assert not engine.desk.submissions.answers._at_hand
 
 
 def test_what_is_answered_at_once_counts_for_the_round_and_for_its_connection() -> None:
@@ -145,7 +145,7 @@ def test_who_sends_again_what_is_unproven_waits_after_one_look_and_pays_for_its_
     first = engine.end_round(START)
 
     assert first.has_more
-    assert not engine.desk._put_back
+    assert not engine.desk.put_back
     assert 100 < engine.desk.submissions.waiting <= 100 + WORK_PER_ROUND // (WORK_PER_RECEIPT + WORK_PER_REQUEST)
 
 
@@ -209,7 +209,7 @@ def test_blocks_of_those_who_wait_stay_in_memory_as_far_as_there_is_room(
     replies = [reply for said in told for route, reply in said if route != b"setup"]
     assert [type(reply) for reply in replies] == [ReceiptReply] * 5
     assert blocks_read.count(Seq(1)) == (0 if is_kept else 4)
-    assert not group.engine(0).desk.submissions._answers._at_hand
+    assert not group.engine(0).desk.submissions.answers._at_hand
     assert not group.engine(0).desk.submissions._blocks
 
 
@@ -270,7 +270,7 @@ def test_values_that_wait_for_a_certificate_are_bounded_and_who_has_most_makes_r
     group.run(5)
     waiting = group.engine(0).desk.reads
 
-    assert waiting._room.size <= 100 * reads.READ_BYTES
+    assert waiting.room.size <= 100 * reads.READ_BYTES
     assert waiting.waiting == waiting.held == 5 + (100 - 5) * reads.READ_BYTES // VALUE_BYTES
     assert group.taken(b"honest") == []
     busy = [reply for route in (b"0", b"1") for reply in group.taken(route)]
@@ -279,7 +279,7 @@ def test_values_that_wait_for_a_certificate_are_bounded_and_who_has_most_makes_r
     group.cut_off()
     group.run(1_000)
     assert [type(reply) for reply in group.taken(b"honest")] == [QueryReply] * 5
-    assert (waiting.waiting, waiting._room.size) == (0, 0)
+    assert (waiting.waiting, waiting.room.size) == (0, 0)
 
 
 @pytest.mark.usefixtures("dear")

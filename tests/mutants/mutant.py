@@ -11,7 +11,7 @@ from unittest.mock import patch
 from bftledger.sim.campaign import Source
 from bftledger.sim.draw import Choice, Staged
 from bftledger.sim.twins import Family
-from tests.mutants.campaigns import Failing, Laden, Steady
+from tests.mutants.campaigns import Crowded, Expiring, Failing, Laden, Steady
 from tests.mutants.fit import misfit
 
 _CALLED: Final = {
@@ -21,6 +21,8 @@ _CALLED: Final = {
     Steady: "steady",
     Laden: "laden",
     Failing: "failing views",
+    Crowded: "crowded",
+    Expiring: "expiring",
 }
 
 

@@ -5,23 +5,19 @@ from dataclasses import replace
 
 import pytest
 
-from bftledger.base.ids import Millis, ReplicaId, Seq
+from bftledger.base.ids import Millis, ReplicaId, Seq, View
 from bftledger.check.bounds import Bound, exceeded
-from bftledger.engine import reads
-from bftledger.engine.answers import Waiter
-from bftledger.engine.reads import Reads
-from bftledger.ledger.client_messages import AskHeight, Query
 from bftledger.pbft.memory import SPAN
 from bftledger.pbft.messages import Message
+from bftledger.pbft.pace import Probe
 from bftledger.pbft.proposals import make_proposal
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.state import TOLD_PER_TICK, State
 from bftledger.pbft.transfer import BLOCKS_PER_TICK, BYTES_PER_TICK
 from bftledger.sim.host import Disk
-from bftledger.sim.limits import Answers, disk_bounds, read_bounds, to_one
+from bftledger.sim.limits import Answers, Timed, disk_bounds, to_one
 from bftledger.storage.store import Vote
-from tests.builders import Writer, a_replica
-from tests.engine.engines import Engines
+from tests.builders import Writer, a_replica, tx
 from tests.storage import stores
 
 W = Writer()
@@ -85,45 +81,6 @@ def test_proposals_decisions_and_evidence_on_disk_have_limits() -> None:
         "proposals on disk: 9, at most 8",
         f"decisions on disk: {SPAN + 1}, at most {SPAN}",
         "pieces of evidence against one replica by one rule on disk: 2, at most 1",
-    ]
-
-
-# ── clients that wait ──
-
-
-def waiting_reads() -> Reads:
-    """One of each kind waits: for a height, and for the certificates of a value and a height."""
-    group = Engines()
-    group.cut_off(0)
-    group.run(10)
-    held = group.engine(0).desk.reads
-    held.on_read(Waiter(b"a", 1), AskHeight(request_id=1, minimum=Seq(9)))
-    held.on_read(Waiter(b"b", 1), Query(request_id=1, args=b"color", certified=True, minimum=Seq(9)))
-    return held
-
-
-def test_reads_that_wait_for_what_is_not_here_are_within_their_limits() -> None:
-    held = waiting_reads()
-
-    assert held.held == held.waiting == 2
-    assert over(read_bounds(held)) == []
-
-
-def test_reads_without_limit_or_count_or_answer_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    held = waiting_reads()
-    monkeypatch.setattr(reads, "MAX_WAITING", 1)
-    monkeypatch.setattr(held, "_waiting", 5)
-    assert over(read_bounds(held)) == [
-        "reads that wait: 2, at most 1",
-        "reads that are counted and do not wait: 3, at most 0",
-    ]
-
-    monkeypatch.setattr(reads, "MAX_WAITING", 2)
-    monkeypatch.setattr(held, "_waiting", 0)
-    monkeypatch.setattr(type(held._archive), "height", Seq(9))
-    assert over(read_bounds(held)) == [
-        "reads that wait and are not counted: 2, at most 0",
-        "reads that wait for what is here: 2, at most 0",
     ]
 
 
@@ -228,3 +185,54 @@ def test_what_goes_to_all_is_no_answer_to_one() -> None:
     sent = [(ONE, alone), *((to, to_all) for to in three), (TWO, alone), (ONE, to_all)]
 
     assert list(to_one(sent, 3)) == [(ONE, alone), (TWO, alone), (ONE, to_all)]
+
+
+# ── what is timed ──
+
+
+def timing(*words: str, tick: int) -> State:
+    """Backup 1 times these, which nobody brought it, or which were settled since."""
+    state = a_replica(1).state
+    state.tick = tick
+    state.pace.probes = {tx(each).id: Probe(Millis(0), tick, shared=False) for each in words}
+    return state
+
+
+def still_timed(timed: Timed, state: State) -> list[str]:
+    return over(timed.look(ONE, state))
+
+
+def test_what_is_gone_is_timed_until_the_next_tick_and_no_longer() -> None:
+    timed, state = Timed(), timing("a", "b", tick=3)
+    assert still_timed(timed, state) == []
+    assert still_timed(timed, state) == []
+
+    state.tick = 4
+    assert still_timed(timed, state) == ["transactions timed that were gone before the last tick: 2, at most 0"]
+
+
+def test_what_is_pending_or_new_or_timed_anew_is_not_gone_for_a_tick() -> None:
+    timed, state = Timed(), timing("pending", "gone", "again", tick=3)
+    assert state.pool.admit(tx("pending")) is None
+    still_timed(timed, state)
+    state.tick = 4
+    del state.pace.probes[tx("gone").id]
+    for word in ("again", "new"):
+        state.pace.probes[tx(word).id] = Probe(Millis(0), 3, shared=True)
+
+    assert still_timed(timed, state) == []
+
+
+def test_who_lagged_at_the_tick_has_yet_to_judge_and_a_new_view_or_start_begins_anew() -> None:
+    timed, state = Timed(), timing("a", tick=3)
+    still_timed(timed, state)
+    state.tick, state.unjudged = 4, True
+    assert still_timed(timed, state) == []
+    state.tick, state.unjudged, state.view = 5, False, View(1)
+    assert still_timed(timed, state) == []
+    state.tick = 6
+    timed.begun(ONE)
+    assert still_timed(timed, state) == []
+
+    state.tick = 7
+    assert len(still_timed(timed, state)) == 1

@@ -309,4 +309,4 @@ def test_a_campaign_names_the_scenarios_that_fail() -> None:
     assert [failure.seed for failure in tally.failures] == [231]
     assert family.scenario(231).views == FORK.views
     assert tally.guilty == {2: 1}, "who forked the group is convicted"
-    assert set(tally.mixes) == {"Byzantine"}
+    assert set(tally.mixes) == {"Byzantine, views cut short", "Byzantine, views apart"}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from bftledger.check.violation import Violation, first
+from bftledger.pbft.pace import PROPOSALS as TIMED
 from bftledger.pbft.rooms import CLIENTS, PROPOSALS
 from bftledger.pbft.settings import MAX_BATCH_COUNT
 from bftledger.pbft.state import State
@@ -48,6 +49,7 @@ def state_bounds(state: State) -> Iterator[Bound]:
     yield Bound("replicas not heard", len(state.unheard), n)
     yield Bound("answers to peers", len(state.answered), n * (2 * window + 3))
     yield from _pool_bounds(state)
+    yield from _pace_bounds(state)
 
 
 def _pool_bounds(state: State) -> Iterator[Bound]:
@@ -62,3 +64,24 @@ def _pool_bounds(state: State) -> Iterator[Bound]:
     # What is in nobody's room was brought by proposals of the current view, for numbers that are not executed here.
     brought = len(pool) - len(pool.origins())
     yield Bound("transactions brought by proposals", brought, 2 * settings.window * MAX_BATCH_COUNT)
+
+
+def _pace_bounds(state: State) -> Iterator[Bound]:
+    """What is timed of the primary.
+
+    Sharing what is pending longest may take twice the room that there is for what is passed on (`passing.Passing`).
+    A proposal that is kept back is for a number of the log whose block is not executed, and one before it is missing.
+    """
+    pool, pace = state.pool, state.pace
+    room = pool.passing.out
+    limit = max(2 * room.max_count, 1)
+    yield Bound("transactions passed on that wait", room.count, limit)
+    with_primary = [tx_id for tx_id in pace.probes if tx_id in pool.waiting and pool.passing.passed(tx_id) is not None]
+    yield Bound("transactions timed that wait", len(with_primary), limit)
+    in_log = [seq for seq in pace.kept_back if seq in state.slots]
+    yield Bound("proposals kept back", len(in_log), 2 * state.settings.window)
+    yield Bound("times of one proposal kept back", max(map(len, pace.kept_back.values()), default=0), 2)
+    executed = sum(seq <= state.executed for seq in pace.kept_back)
+    yield Bound("proposals kept back that are executed", executed, 0)
+    yield Bound("agreements timed", len(pace.accepted), TIMED)
+    yield Bound("agreements timed that are executed", sum(seq <= state.executed for seq in pace.accepted), 0)

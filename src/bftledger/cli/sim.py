@@ -98,7 +98,7 @@ def sim(
 
     Each seed draws a group, its weather, partitions, crashes, clocks, traitors and clients; then all faults but the
     traitors' end, and everything must be answered. Oracles watch: agreement, durability, integrity, promises,
-    linearizability, progress, bounds. The same seed gives the same run, bit by bit, on every machine.
+    linearizability, progress, bounds. The same seed gives the same run, event by event, whatever the hash seed.
 
     Exit status: 0 if no oracle objects, 1 if one does, 2 for options that make no sense together.
     """

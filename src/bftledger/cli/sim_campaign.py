@@ -187,11 +187,14 @@ def show(outcome: Outcome, words: str) -> None:
     rows: list[tuple[str, str]] = [
         ("groups", ", ".join(f"n = {n}: {times:,}" for n, times in sorted(tally.sizes.items()))),
         ("events", f"{counts['events']:,}{pace}"),
-        ("messages", f"{counts['messages']:,}; lost {counts['lost']:,}, cut off {counts['cut_off']:,}"),
+        ("messages", _messages(counts)),
         ("blocks", f"{tally.blocks:,}"),
         ("highest view", _histogram(tally.views)),
         ("trouble", "; ".join(f"{mix}: {times:,}" for mix, times in tally.mixes.most_common(8))),
-        ("faults", _named(counts, ("cut", "storm", "crash", "jump", "slow"))),
+        ("faults", _named(counts, ("cut", "storm", "jump", "slow"))),
+        ("crashes", _crashes(counts)),
+        ("scripts", _scripts(tally)),
+        ("hostile", _prefixed(counts, "hostile: ")),
         ("lies", _prefixed(counts, "lies: ")),
         ("never lied", ", ".join(tally.never_lied)),
         ("ignored", _prefixed(counts, "ignored: ")),
@@ -228,6 +231,7 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         "sizes": {str(n): times for n, times in sorted(tally.sizes.items())},
         "highest_views": {str(view): times for view, times in sorted(tally.views.items())},
         "trouble": dict(tally.mixes.most_common()),
+        "scripted": tally.scripted,
         "counts": dict(sorted(tally.counts.items())),
         "never_lied": tally.never_lied,
         "convicted_in_forks": {str(n): times for n, times in sorted(tally.guilty.items())},
@@ -244,6 +248,32 @@ def _histogram(views: Any) -> str:
     shown = [f"{view}: {times:,}" for view, times in sorted(views.items()) if view < 6]
     more = sum(times for view, times in views.items() if view >= 6)
     return ", ".join([*shown, *([f"6 and more: {more:,}"] if more else [])])
+
+
+def _messages(counts: Any) -> str:
+    by_scripts = counts["script: kept apart"] + counts["script: too late"]
+    cut_off = f"cut off {counts['cut_off']:,}" + f" ({by_scripts:,} of them by scripts)" * (by_scripts > 0)
+    return f"{counts['messages']:,}; lost {counts['lost']:,}, {cut_off}, arrived twice {counts['duplicated']:,}"
+
+
+def _crashes(counts: Any) -> str:
+    """Those that happened: a process may be down already, or do nothing at which it could have died in time."""
+    if not counts["crash"]:
+        return ""
+    where = _prefixed(counts, "crashed: ")
+    return f"{counts['crashes']:,} of {counts['crash']:,} planned" + f": {where}" * bool(where)
+
+
+def _scripts(tally: Tally) -> str:
+    """What scripts have kept from arriving; a partition in which nobody had anything to say is none."""
+    if not tally.scripted:
+        return ""
+    counts = tally.counts
+    apart, late = counts["script: kept apart"], counts["script: too late"]
+    return (
+        f"in {output.plural(tally.scripted, 'run')}; {output.plural(counts['script: partitions'], 'partition')} "
+        f"kept {output.plural(apart, 'message')} apart, {late:,} came after their view's time"
+    )
 
 
 def _named(counts: Any, names: tuple[str, ...]) -> str:

@@ -81,6 +81,20 @@ class Answers:
         self.owed = 0
         """To how many submissions an answer is owed."""
 
+    @property
+    def held(self) -> int:
+        """The same as `owed`, counted anew."""
+        return sum(len(due.items) if isinstance(due, _Batch) else 1 for due in self._due.all())
+
+    @property
+    def ranks(self) -> int:
+        """How many entries the ranking of the connections has."""
+        return self._due.ranks
+
+    def at_hand(self) -> list[Proven]:
+        """The proven blocks that are kept."""
+        return list(self._at_hand.values())
+
     def proven(self, height: Seq) -> Proven | None:
         """The block of that height, if a certificate proves it."""
         proven = self._at_hand.get(height)

@@ -60,9 +60,9 @@ class Desk:
         self._work = Work()
         self.submissions = Submissions(genesis, ledger, self._archive, replica.state, door, self._work)
         self.reads = Reads(ledger, self._archive, self._work)
-        self._intake = Intake()
-        self._put_back: dict[bytes, bytes] = {}
-        """Of which connections the oldest frame waits for the turn to have a block read."""
+        self.intake = Intake()
+        self.put_back: dict[bytes, bytes] = {}
+        """Of which connections the oldest frame waits for the turn to have a block read, and that frame."""
         self._answers: list[Answer] = []
         self._is_unsettled = False
         self._may_be_forgotten = False
@@ -83,10 +83,10 @@ class Desk:
 
     def on_frame(self, route: bytes, frame: bytes) -> None:
         """A client's frame; `route` leads back to it."""
-        for crowded_out, other in self._intake.put(route, frame):
+        for crowded_out, other in self.intake.put(route, frame):
             # Whoever floods makes others' frames come here, too, and no round's work covers it: only a glance, then.
-            if self._put_back.get(crowded_out) is other:
-                del self._put_back[crowded_out]
+            if self.put_back.get(crowded_out) is other:
+                del self.put_back[crowded_out]
             request_id = client_wire.request_id_of(other)
             if request_id is None:
                 self.dropped[Malformed.__name__] += 1
@@ -95,26 +95,36 @@ class Desk:
                 self._answers.append((crowded_out, Busy(request_id=request_id, retry_ms=RETRY_MS)))
 
     @property
+    def unsent(self) -> int:
+        """How many answers are ready, and leave with the next round."""
+        return len(self._answers)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether somebody waits for nothing but the work of another round."""
+        return len(self.intake) > 0 or self.submissions.is_behind or self.reads.is_behind
+
+    @property
     def has_more(self) -> bool:
         """Whether something is left for the next round."""
-        return len(self._intake) > 0 or self._is_unsettled
+        return len(self.intake) > 0 or self._is_unsettled
 
     def serve(self, now: Millis) -> None:
         """Looks at requests, as far as the round's work for clients goes."""
         work = self._work
         work.begin_round()
-        while not work.is_spent and (item := self._intake.take()) is not None:
+        while not work.is_spent and (item := self.intake.take()) is not None:
             route, frame = item
-            may_read = self._put_back.pop(route, None) is frame
+            may_read = self.put_back.pop(route, None) is frame
             work.spend(WORK_PER_REQUEST if may_read else work_of(frame))
             left = work.left
             if (request := self._decode(route, frame)) is None:
                 continue
             if not self._serve(route, request, now, may_read=may_read):
-                self._put_back[route] = frame
-                self._intake.put_back(route, frame, WORK_PER_LOOKUP)
+                self.put_back[route] = frame
+                self.intake.put_back(route, frame, WORK_PER_LOOKUP)
             elif (more := left - work.left - (WORK_PER_LOOKUP if may_read else 0)) > 0:
-                self._intake.charge(route, more)
+                self.intake.charge(route, more)
 
     def _decode(self, route: bytes, frame: bytes) -> Request | None:
         try:

@@ -27,7 +27,8 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 _FINE: Final = MAX_FRAMES
 """The clock's unit: with every connection that there can be, it still moves with each byte."""
 
-_SPARE: Final = 64
+SPARE: Final = 64
+"""So many old ranks may a `Ranking` hold besides as many as there are ranks."""
 
 
 class Ranking:
@@ -44,7 +45,7 @@ class Ranking:
         """Gives a connection a rank, or another one."""
         self._ranks[route] = rank
         heappush(self._heap, (rank, route))
-        if len(self._heap) > 2 * len(self._ranks) + _SPARE:
+        if len(self._heap) > 2 * len(self._ranks) + SPARE:
             self._heap = [(rank, route) for route, rank in self._ranks.items()]
             heapify(self._heap)
 
@@ -95,9 +96,24 @@ class Intake:
         """The others, by the end of their oldest."""
         self._by_frames = Ranking()
         self._by_bytes = Ranking()
+        self._rankings = self._early, self._ready, self._by_frames, self._by_bytes
 
     def __len__(self) -> int:
         return self._frames
+
+    @property
+    def size(self) -> int:
+        """Of all that waits, in bytes."""
+        return self._bytes
+
+    @property
+    def ranks(self) -> int:
+        """How many entries the largest of the rankings has."""
+        return max(ranking.entries for ranking in self._rankings)
+
+    def waiting(self) -> dict[bytes, list[bytes]]:
+        """All that waits, anew: the frames of each connection, the oldest first."""
+        return {route: list(queue.frames) for route, queue in self._queues.items()}
 
     def put(self, route: bytes, frame: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Takes a frame in; yields those that must make room for it, or it itself.
@@ -184,5 +200,5 @@ class Intake:
             self._by_bytes.set(route, (-queue.size, -queue.number))
         else:
             del self._queues[route]
-            for ranking in (self._early, self._ready, self._by_frames, self._by_bytes):
+            for ranking in self._rankings:
                 ranking.drop(route)

@@ -76,7 +76,7 @@ class Reads:
         self._unproven: dict[Seq, dict[_Read, None]] = {}
         """Those that wait for the certificate of a height."""
         self._due: Turns[_Read] = Turns()
-        self._room: Room[_Read] = Room()
+        self.room: Room[_Read] = Room()
         """All of these."""
         self._waiting = 0
         self._certified: _Proof | None = None
@@ -91,6 +91,11 @@ class Reads:
     def held(self) -> int:
         """The same, counted anew."""
         return len(self._ahead) + sum(map(len, self._unproven.values())) + len(self._due)
+
+    @property
+    def ranks(self) -> int:
+        """How many entries the ranking of the connections has whose turn has to come."""
+        return self._due.ranks
 
     @property
     def is_behind(self) -> bool:
@@ -138,10 +143,10 @@ class Reads:
             read.size = max(READ_BYTES, sum(map(len, map_proof.levels)) + len(map_proof.bucket) + len(value or b""))
         read.among = among
         among[read] = None
-        self._room.put(read.waiter.route, read, read.size)
+        self.room.put(read.waiter.route, read, read.size)
         answers = []
-        while self._room.size > MAX_WAITING * READ_BYTES:
-            route, other = self._room.make_room()
+        while self.room.size > MAX_WAITING * READ_BYTES:
+            route, other = self.room.make_room()
             if other.among is None:
                 self._due.drop(route, other)
             else:
@@ -156,7 +161,7 @@ class Reads:
 
     def _resume(self, read: _Read) -> Iterable[Answer]:
         """What a read waited for is here, and it is its turn."""
-        self._room.drop(read.waiter.route, read)
+        self.room.drop(read.waiter.route, read)
         if read.proof is None:
             self._work.spend(WORK_PER_ANSWER)
             return self._begin(read.waiter, read.request)

@@ -1,7 +1,7 @@
 """Who takes up how much of a room that all share: whoever has most makes room for others."""
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 from bftledger.engine.intake import Ranking
@@ -18,6 +18,15 @@ class Room(Generic[T]):
         self._most = Ranking()
         self.size = 0
         """Of all together."""
+
+    @property
+    def ranks(self) -> int:
+        """How many entries the ranking of the connections has."""
+        return self._most.entries
+
+    def all(self) -> Iterator[tuple[T, int]]:
+        """All items anew with their sizes, one connection after the other."""
+        return (item for held in self._held.values() for item in held.items())
 
     def put(self, route: bytes, item: T, size: int) -> None:
         """The connection has this in here from now on."""

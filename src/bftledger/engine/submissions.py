@@ -20,6 +20,7 @@ from bftledger.base.transaction import decode as decode_transaction
 from bftledger.engine.answers import Answer, Answers, Item, Waiter
 from bftledger.engine.archive import Archive
 from bftledger.engine.opening import Ledger
+from bftledger.engine.sizes import Sizes
 from bftledger.engine.work import WORK_PER_RECEIPT, Work
 from bftledger.ledger.block import Block
 from bftledger.ledger.client_messages import Busy, Refused, Reply, Submit
@@ -64,10 +65,10 @@ class Submissions:
         self._decided: dict[Seq, dict[tuple[bytes, TxId], tuple[Waiter, int]]] = defaultdict(dict)
         """Who waits for the certificate of which block."""
         self._blocks: dict[Seq, Block] = {}
-        """Those of them that were executed while somebody waited: no more than a window has."""
+        """Those of them that were executed while somebody waited: a window at most, and what is fetched unproven."""
         self._gone: dict[TxId, Dropped | None] = {}
         """What no later block will hold, and why, if that is known: who waits for it is yet to be told."""
-        self._answers = Answers(archive, work)
+        self.answers = Answers(archive, work)
         self._has_proven = False
         """Whether there are too many who wait for proven blocks to be given their turns in one round."""
         self._waiting = 0
@@ -77,12 +78,28 @@ class Submissions:
     @property
     def waiting(self) -> int:
         """How many submissions wait for an answer."""
-        return self._waiting + self._answers.owed
+        return self._waiting + self.answers.owed
 
     @property
     def is_behind(self) -> bool:
         """Whether some could be answered and are not: the round's work was spent."""
-        return self._answers.owed > 0 or len(self._gone) > 0 or self._has_proven
+        return self.answers.owed > 0 or len(self._gone) > 0 or self._has_proven
+
+    def sizes(self) -> Sizes:
+        """What there is for those who wait, counted anew; to be asked between two rounds."""
+        pending, gone, blocks = self._waiters, self._gone, self._blocks
+        stranded = [tx_id for tx_id in pending if tx_id not in gone and not self.is_pending(tx_id)]
+        proven = {height for height in self._decided if self.answers.proven(height) is not None}
+        return Sizes(
+            waiting=sum(map(len, (*pending.values(), *self._decided.values()))) + self.answers.held,
+            for_one=max(map(len, pending.values()), default=0),
+            overdue=0 if self.is_behind else sum(len(self._decided[height]) for height in proven),
+            stranded=sum(len(pending[tx_id]) for tx_id in stranded),
+            unadmitted=len(self._arrived) + len(self._fresh),
+            gone=len(gone),
+            unproven=len(blocks.keys() - proven),
+            unwanted=sum(not self._decided.get(height) for height in blocks),
+        )
 
     def take_fresh(self) -> tuple[Transaction, ...]:
         """The transactions that the core has yet to be given."""
@@ -113,12 +130,12 @@ class Submissions:
             self._arrived.append((waiter, transaction))
             return ()
         # Blocks can be had for the asking: anybody can send what is in them again, all of it and as often as he likes.
-        proven = self._answers.proven(place.height)
+        proven = self.answers.proven(place.height)
         if proven is None:
             return self._submit_decided(waiter, transaction.id, place)
         if proven.block is None and not may_read:
             return None
-        return [self._answers.answer(proven, [(waiter, transaction.id, place.position)])]
+        return [self.answers.answer(proven, [(waiter, transaction.id, place.position)])]
 
     def _submit_decided(self, waiter: Waiter, tx_id: TxId, place: Place) -> Iterable[Answer]:
         """Its block is here and unproven."""
@@ -207,7 +224,7 @@ class Submissions:
             self._tell_gone()
         self._has_proven, first = False, self._waiting
         for height in sorted(self._decided):
-            proven = self._answers.proven(height)
+            proven = self.answers.proven(height)
             if proven is None:
                 break
             if first - self._waiting >= TURNS_PER_ROUND:
@@ -218,9 +235,9 @@ class Submissions:
             for (route, tx_id), (waiter, index) in self._decided.pop(height).items():
                 by_route[route].append((waiter, tx_id, index))
             for route, items in by_route.items():
-                self._answers.owe(proven, route, items)
+                self.answers.owe(proven, route, items)
                 self._waiting -= len(items)
-        return self._answers.serve()
+        return self.answers.serve()
 
     def _tell_gone(self) -> None:
         """Has those told who wait for some of what is gone."""
@@ -235,7 +252,7 @@ class Submissions:
                 if place is not None:
                     self._await_certificate(waiter, tx_id, place)
                 else:
-                    self._answers.owe_word(waiter, self._word(waiter.request_id, tx_id, reason))
+                    self.answers.owe_word(waiter, self._word(waiter.request_id, tx_id, reason))
 
     def _word(self, request_id: int, tx_id: TxId, reason: Dropped | None) -> Reply:
         """What to say of a transaction that is in no block."""

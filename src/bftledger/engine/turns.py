@@ -6,7 +6,7 @@ comes. So whoever waits for little is not kept by those who wait for much, whate
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Final, Generic, TypeVar
 
 from bftledger.engine.intake import Ranking
@@ -45,6 +45,15 @@ class Turns(Generic[T]):
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def ranks(self) -> int:
+        """How many entries the ranking of the connections has."""
+        return self._ends.entries
+
+    def all(self) -> Iterator[T]:
+        """All items anew, one connection after the other."""
+        return (item for queue in self._queues.values() for item in queue.items)
 
     def put(self, route: bytes, item: T, work: int) -> None:
         """The connection is to have its answer; that takes about so much work."""

@@ -34,6 +34,8 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     sizes: Counter[int] = field(default_factory=Counter)
     views: Counter[int] = field(default_factory=Counter)
+    scripted: int = 0
+    """How many runs had a script for their network."""
     mixes: Counter[str] = field(default_factory=Counter)
     """How many runs had which kinds of trouble together."""
     drawn: Counter[str] = field(default_factory=Counter)
@@ -51,6 +53,7 @@ class Tally:
         self.counts.update(report.counts)
         self.sizes[plan.n] += 1
         self.views[report.views] += 1
+        self.scripted += plan.script is not None
         self.mixes[mix_of(plan)] += 1
         self.drawn.update({name.partition(":")[0] for names in plan.traitors.values() for name in names})
         self.blocks += report.height
@@ -73,6 +76,7 @@ class Tally:
         self.counts.update(other.counts)
         self.sizes.update(other.sizes)
         self.views.update(other.views)
+        self.scripted += other.scripted
         self.mixes.update(other.mixes)
         self.drawn.update(other.drawn)
         self.guilty.update(other.guilty)
@@ -88,12 +92,17 @@ class Tally:
 
 
 def mix_of(plan: Plan) -> str:
-    """What kinds of trouble a plan has, in words: "Byzantine, crash, cut"."""
+    """What kinds of trouble a plan has, in words: "Byzantine, crash, cut".
+
+    A script keeps replicas apart in its views, or at least ends them early.
+    """
     kinds = {type(fault).__name__.lower() for fault in plan.faults}
     found = [
         *(["Byzantine"] if plan.traitors or plan.twins else []),
         *(kind for kind in ("crash", "cut") if kind in kinds),
     ]
+    if plan.script is not None:
+        found.append("views apart" if plan.script.has_partitions else "views cut short")
     if kinds - {"crash", "cut"}:
         found.append("other")
     return ", ".join(found) or "none"

@@ -20,8 +20,17 @@ START_MS: Final = Millis(1_700_000_000_000)
 Input = Callable[[Running, Millis], None]
 
 
+BETWEEN_ROUNDS: Final = "between two rounds"
+BEFORE_COMMIT: Final = "before the commit"
+IN_COMMIT: Final = "in the commit"
+BEFORE_SENDING: Final = "after the commit, before a frame left"
+WHILE_SENDING: Final = "with some frames sent"
+AFTER_SENDING: Final = "with all sent"
+"""Where in its work a process dies."""
+
+
 class PowerLoss(Exception):
-    """The process is gone, in the midst of an operation of its store."""
+    """The process is gone, in the midst of an operation of its store; the text says where in the round."""
 
 
 class Sizes(NamedTuple):
@@ -63,7 +72,7 @@ class Disk(MemoryStore):
 
     def commit(self) -> None:
         """As of every store."""
-        self._burn()
+        self._burn(IN_COMMIT)
         super().commit()
 
     def has_promised(self, message: Message) -> bool:
@@ -94,11 +103,11 @@ class Disk(MemoryStore):
         """What is kept of each block, from block 1 on."""
         return list(self._blocks.values())
 
-    def _burn(self) -> None:
+    def _burn(self, where: str = BEFORE_COMMIT) -> None:
         if self.fuse:
             self.fuse -= 1
             if not self.fuse:
-                raise PowerLoss
+                raise PowerLoss(where)
 
 
 @dataclass(slots=True, eq=False)

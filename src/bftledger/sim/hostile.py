@@ -39,25 +39,29 @@ class HostileClient:
         if self._world.is_healed:
             return
         chance = self._chance
-        frame = self._frame()
+        kind, frame = self._frame()
         replicas = range(self._plan.n)
         for replica in replicas if chance.random() < 0.3 else (chance.randrange(self._plan.n),):
+            self._world.counts[f"hostile: {kind}"] += 1
             self._world.to_replica(self._number, ReplicaId(replica), frame)
         self._world.at(self._world.now + 1 + chance.randrange(_PAUSE_US), self.act)
 
-    def _frame(self) -> bytes:
+    def _frame(self) -> tuple[str, bytes]:
+        """What is sent, and what to call it."""
         chance = self._chance
         self._sent += 1
         kind = chance.randrange(8)
         if kind == 0:
-            return chance.randbytes(chance.randrange(200))
+            return "garbage", chance.randbytes(chance.randrange(200))
         if kind == 1:
             frame = bytearray(self._submission())
             frame[chance.randrange(len(frame))] ^= 1 << chance.randrange(8)
-            return bytes(frame)
+            return "damaged", bytes(frame)
         if kind == 2:
-            return self._question()
-        return self._replay() if kind == 3 else self._submission()
+            return "question", self._question()
+        if kind == 3 and (replay := self._replay()) is not None:
+            return "replay", replay
+        return "submission", self._submission()
 
     def _submission(self) -> bytes:
         """One that is fine, expired, created too late for some or for all, badly signed, a stranger's, or means
@@ -88,12 +92,13 @@ class HostileClient:
             encoded = encoded.replace(transaction.signature, forged)
         return client_wire.encode(Submit(request_id=self._sent, transaction=encoded))
 
-    def _replay(self) -> bytes:
-        """What it or another client has sent before: it has been executed, has expired, or is under way."""
+    def _replay(self) -> bytes | None:
+        """What it or another client has sent before: it has been executed, has expired, or is under way; None if
+        nobody has sent anything."""
         calls = [call for client in self._world.clients for call in client.calls]
         known = [*self._transactions, *(call.transaction.encoded for call in calls if call.transaction)]
         if not known:
-            return self._submission()
+            return None
         return client_wire.encode(Submit(request_id=self._sent, transaction=self._chance.choice(known)))
 
     def _question(self) -> bytes:

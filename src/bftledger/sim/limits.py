@@ -1,17 +1,17 @@
-"""Limits of a replica's machine: what its disk holds, who waits there for an answer, what a peer gets that asks.
+"""Limits of a replica's machine: what its disk holds, what a peer gets that asks, and what is timed of the primary.
 
-`check.bounds` measures the core, this measures what is around it. Each limit follows from a rule of forgetting, or of
-rationing, and says which; that something is not unlimited in principle is no limit.
+`check.bounds` measures the core, `sim.desk_limits` what clients make grow, this the rest. Each limit follows from a
+rule of forgetting, or of rationing, and says which; that something is not unlimited in principle is no limit.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Final, NamedTuple
 
-from bftledger.base.ids import ReplicaId, Seq
+from bftledger.base.ids import ReplicaId, Seq, TxId, View
 from bftledger.check.bounds import Bound
-from bftledger.engine import reads
-from bftledger.engine.reads import Reads
 from bftledger.pbft import wire
 from bftledger.pbft.memory import SPAN
 from bftledger.pbft.messages import (
@@ -27,6 +27,7 @@ from bftledger.pbft.messages import (
     Testimony,
     ViewChange,
 )
+from bftledger.pbft.pace import Probe
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.state import TOLD_PER_TICK, State
 from bftledger.pbft.transfer import BLOCKS_PER_TICK, BYTES_PER_TICK
@@ -34,6 +35,8 @@ from bftledger.sim.host import Disk
 from bftledger.storage.store import KEPT_VIEWS
 
 # ── on disk ──
+
+_NUMBER_AND_KIND: Final = attrgetter("seq", "kind")
 
 
 def disk_bounds(disk: Disk, settings: Settings) -> Iterator[Bound]:
@@ -46,29 +49,17 @@ def disk_bounds(disk: Disk, settings: Settings) -> Iterator[Bound]:
     blocks, evidence once for each replica and rule.
     """
     numbers = 2 * settings.window
-    views = Counter((slot.seq, slot.kind) for slot in disk.slots())
+    views = Counter(map(_NUMBER_AND_KIND, disk.slots()))
+    most: Counter[str] = Counter()
+    for (_, kind), count in views.items():
+        most[kind] = max(most[kind], count)
     yield Bound("numbers with votes on disk", len({seq for seq, _ in views if seq}), numbers)
     for kind, limit in KEPT_VIEWS.items():
-        most = max((count for (_, of), count in views.items() if of == kind), default=0)
-        yield Bound(f"views with a {kind} for one number on disk", most, limit)
+        yield Bound(f"views with a {kind} for one number on disk", most[kind], limit)
     sizes = disk.sizes()
     yield Bound("proposals on disk", sizes.proposals, numbers * KEPT_VIEWS["PRE-PREPARE"])
     yield Bound("decisions on disk", sizes.decisions, SPAN)
     yield Bound("pieces of evidence against one replica by one rule on disk", sizes.evidence, 1)
-
-
-# ── clients that wait ──
-
-
-def read_bounds(waiting: Reads) -> Iterator[Bound]:
-    """Reads that wait, after a round: so many at most, and none for what is here.
-
-    One that is counted and does not wait takes the room of another for ever; one that waits uncounted has no limit.
-    """
-    yield Bound("reads that wait", waiting.held, reads.MAX_WAITING)
-    yield Bound("reads that are counted and do not wait", waiting.waiting - waiting.held, 0)
-    yield Bound("reads that wait and are not counted", waiting.held - waiting.waiting, 0)
-    yield Bound("reads that wait for what is here", waiting.overdue, 0)
 
 
 # ── peers that ask ──
@@ -165,3 +156,38 @@ def _weighed(interval: _Interval, to: ReplicaId, message: Message) -> Iterator[B
     interval.largest[to, what] = max(interval.largest[to, what], size)
     without_the_last = interval.bytes[to, what] - 2 * interval.largest[to, what]  # of this interval and the one before
     yield Bound(f"bytes of {what} to replica {to} in one status interval", without_the_last, interval.times * ration)
+
+
+# ── what is timed ──
+
+
+class _Over(NamedTuple):
+    """What was timed at this tick of this view and pending no more."""
+
+    view: View
+    tick: int
+    probes: dict[TxId, Probe]
+
+
+class Timed:
+    """What honest replicas time of their primary although it is over.
+
+    What is pending no more is forgotten at the next tick at which the primary is judged (`pace.Pace.keep`), or with the
+    view. A replica that lags judges later (`State.unjudged`).
+    """
+
+    def __init__(self) -> None:
+        self._over: dict[ReplicaId, _Over] = {}
+
+    def begun(self, replica: ReplicaId) -> None:
+        """It has started, new or again."""
+        self._over.pop(replica, None)
+
+    def look(self, replica: ReplicaId, state: State) -> Iterator[Bound]:
+        """After a round. Yields what should have been forgotten since the last look."""
+        now = {tx_id: probe for tx_id, probe in state.pace.probes.items() if tx_id not in state.pool}
+        before = self._over.get(replica)
+        if before is not None and before.view == state.view and before.tick < state.tick and not state.unjudged:
+            kept = sum(now.get(tx_id) is probe for tx_id, probe in before.probes.items())
+            yield Bound("transactions timed that were gone before the last tick", kept, 0)
+        self._over[replica] = _Over(state.view, state.tick, now)

@@ -15,6 +15,7 @@ from bftledger.pbft.messages import Message, ViewChange
 from bftledger.pbft.state import State
 from bftledger.pbft.testimony import told_in
 from bftledger.sim import limits
+from bftledger.sim.desk_limits import desk_bounds
 from bftledger.sim.host import Host
 from bftledger.sim.plan import Plan
 from bftledger.sim.recording import Kind
@@ -25,7 +26,7 @@ _NO_ROOT: Final = Digest(b"")
 """The header that is hashed holds the state root."""
 
 MEASURED: Final = 8
-"""What may grow is measured after one of so many rounds: it does not come and go."""
+"""What may grow is measured after one of so many rounds of each machine, and at last: it does not come and go."""
 
 
 class Oracles(Watch):
@@ -40,9 +41,11 @@ class Oracles(Watch):
         is_borne = group.n - len(plan.honest) <= group.f
         self._patience = progress.Patience(plan.settings, group, plan.honest if is_borne else ())
         self._answers = limits.Answers()
+        self._timed = limits.Timed()
         self._heights: Counter[ReplicaId] = Counter()
         self._views: dict[ReplicaId, tuple[View, bool]] = {}
-        self._rounds = 0
+        self._rounds: Counter[ReplicaId] = Counter()
+        """Of each machine by itself: where four are in step, every eighth of all rounds is the same one's."""
         self.entered: list[progress.Entered] = []
         self.violations: list[Violation] = []
 
@@ -60,13 +63,14 @@ class Oracles(Watch):
             self._duties.began(state)
             self._patience.began(host.id, state.view)
         self._answers.begun(host.id)
+        self._timed.begun(host.id)
 
     def ended_round(self, world: World, host: Host) -> None:
         """After each durable round."""
         assert host.running is not None, "its round has just ended"
         state = host.running.replica.state
-        self._rounds += 1
-        is_measured = self._rounds % MEASURED == 0
+        self._rounds[host.lane] += 1
+        is_measured = self._rounds[host.lane] % MEASURED == 0
         try:
             invariants.check(state, with_pool=is_measured)
         except AssertionError as error:
@@ -74,10 +78,7 @@ class Oracles(Watch):
         if host.id not in self._honest:
             return
         if is_measured:
-            self._measure(world, host, bounds.state_bounds(state))
-            self._measure(world, host, limits.disk_bounds(host.disk, state.settings))
-            if isinstance(host.running, Engine):
-                self._measure(world, host, limits.read_bounds(host.running.desk.reads))
+            self._measure_all(world, host)
         for violation in self._duties.ended_round(state):
             self.object_to(world, violation)
         self._note_view(world, host.id, state)
@@ -98,6 +99,25 @@ class Oracles(Watch):
             assert host.running is not None, "it is about to send"
             read = [(to, message) for to, frame in alone if (message := world.door.read(frame)) is not None]
             self._measure(world, host, self._answers.add(host.id, host.running.replica.state, read))
+
+    def ended(self, world: World) -> None:
+        """The run is over. At no honest replica that runs somebody waits for what is there, for what will never be, or
+        for a round that does not come."""
+        for host in world.up:
+            self._measure_all(world, host)
+            if isinstance(host.running, Engine) and host.running.desk.is_behind:
+                rounds = bounds.Bound("rounds that are needed and never come", int(not host.has_round), 0)
+                self._measure(world, host, [rounds])
+
+    def _measure_all(self, world: World, host: Host) -> None:
+        """What may grow, between two rounds of an honest replica."""
+        assert host.running is not None, "it runs"
+        state = host.running.replica.state
+        self._measure(world, host, bounds.state_bounds(state))
+        self._measure(world, host, limits.disk_bounds(host.disk, state.settings))
+        self._measure(world, host, self._timed.look(host.id, state))
+        if isinstance(host.running, Engine):
+            self._measure(world, host, desk_bounds(host.running.desk, state.settings))
 
     def _measure(self, world: World, host: Host, found: Iterable[bounds.Bound]) -> None:
         for violation in bounds.exceeded(found, f"replica {host.id}"):

@@ -57,6 +57,7 @@ def run(plan: Plan, observer: Observer | None = None) -> Report:
     world = World(plan, oracles, observer)
     try:
         found, has_settled = _live(world, oracles)
+        oracles.ended(world)
         found += [*judge_ledger(world, has_settled), *judge_evidence(world, is_forked=oracles.is_forked)]
     except Exception as error:  # noqa: BLE001  (whatever goes wrong in a run is what the run has found)
         found = [_defect(error)]

@@ -15,7 +15,7 @@ from bftledger.adversary.catalogue import parse
 from bftledger.apps.kv import KeyValue
 from bftledger.base.crypto import Verifier
 from bftledger.base.genesis import Genesis, ReplicaKeys
-from bftledger.base.ids import Millis, ReplicaId
+from bftledger.base.ids import Millis, ReplicaId, View
 from bftledger.engine.engine import Engine, Halted, Round
 from bftledger.engine.running import Running
 from bftledger.ledger.asking import Timing
@@ -25,7 +25,16 @@ from bftledger.pbft.timers import Timer
 from bftledger.sim.chronicle import Chronicle
 from bftledger.sim.client import Client
 from bftledger.sim.door import SharedDoor
-from bftledger.sim.host import START_MS, Host, Input, PowerLoss
+from bftledger.sim.host import (
+    AFTER_SENDING,
+    BEFORE_SENDING,
+    BETWEEN_ROUNDS,
+    START_MS,
+    WHILE_SENDING,
+    Host,
+    Input,
+    PowerLoss,
+)
 from bftledger.sim.hostile import HostileClient
 from bftledger.sim.keys import KeyRing
 from bftledger.sim.network import Network
@@ -84,6 +93,8 @@ class World(Timeline):
         self.network: Final = Network(plan.weather, Random(f"network {plan.seed}"))
         self.counts: Counter[str] = Counter()
         """What happened how often, for whoever adds up many runs."""
+        self._partitions: Final[set[View]] = set()
+        """The views in which the script has kept a message from somebody."""
         self.is_healed = False
         self._watch: Final = watch or Watch()
         self._telling: Final = Telling(self, observer)
@@ -170,9 +181,10 @@ class World(Timeline):
             seed=self.plan.seed,
         )
 
-    def crash(self, host: Host) -> None:
-        """The process dies."""
+    def crash(self, host: Host, where: str = BETWEEN_ROUNDS) -> None:
+        """The process dies; `where`: at which point of its work."""
         self.counts["crashes"] += 1
+        self.counts[f"crashed: {where}"] += 1
         self.tell(Kind.CRASHED, f"replica {host.id} crashes", host.lane)
         self._count(host)
         host.die()
@@ -180,6 +192,8 @@ class World(Timeline):
     def retire(self) -> None:
         """The run is over: what was counted is added up."""
         self.counts["events"] = self.events
+        if self._partitions:
+            self.counts["script: partitions"] = len(self._partitions)
         for host in self.hosts:
             self._count(host)
 
@@ -209,8 +223,8 @@ class World(Timeline):
             for what in inbox:
                 what(running, clock)
             finished = running.end_round(clock)
-        except PowerLoss:
-            self.crash(host)
+        except PowerLoss as loss:
+            self.crash(host, str(loss))
             return
         except Halted as error:
             self.tell(Kind.HALTED, f"replica {host.id} halts: {error}", host.lane)
@@ -242,8 +256,10 @@ class World(Timeline):
             self._watch.sends(self, host, finished.to_peers)
         last: bytes | None = None
         arriving: Input = _nothing
+        where = AFTER_SENDING
         for number, (to, frame) in enumerate(finished.to_peers):
             if number == host.die_after:
+                where = WHILE_SENDING if number else BEFORE_SENDING
                 break
             if frame is not last:  # a frame that goes to all is the same one to each
                 last, arriving = frame, _from_peer(host.id, frame)
@@ -255,7 +271,7 @@ class World(Timeline):
             for route, frame in finished.to_clients:
                 self._reply(host, route, frame, (route, frame) in client_lies)
         if host.die_after >= 0:
-            self.crash(host)
+            self.crash(host, where)
 
     def _say(self, host: Host, frame: bytes) -> None:
         message = self.door.read(frame)
@@ -284,6 +300,8 @@ class World(Timeline):
         if isinstance(arrives, Fate):
             self.counts["cut_off" if arrives is Fate.CUT else "lost"] += 1
             return
+        if len(arrives) > 1:
+            self.counts["duplicated"] += 1
         for at in arrives:
             self.at(at, partial(self._input, receiver, arriving))
 
@@ -292,7 +310,12 @@ class World(Timeline):
         running = host.running
         if running is None or (message := self.door.read(frame)) is None:
             return True
-        return script.passes(message, running.replica.state.view, host.place, receiver.place, self.now)
+        held = script.held(message, running.replica.state.view, host.place, receiver.place, self.now)
+        if held is not None:
+            self.counts["script: too late" if held.is_over else "script: kept apart"] += 1
+            if not held.is_over:
+                self._partitions.add(held.view)
+        return held is None
 
     def to_replica(self, client: int, replica: ReplicaId, frame: bytes) -> None:
         """A client sends a request."""
