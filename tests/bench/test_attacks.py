@@ -5,22 +5,30 @@ What so short a run measures says nothing.
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 from array import array
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bftledger.base.ids import ReplicaId, Seq, View
+from bftledger.base import cbor
+from bftledger.base.ids import ReplicaId, Seq, TxId, View
+from bftledger.bench import receipts
 from bftledger.bench.attack_bound import Course
 from bftledger.bench.attack_page import page
 from bftledger.bench.attack_verdict import Finding, judge
 from bftledger.bench.attack_watch import Event, Sight, events
 from bftledger.bench.measured import Load, Measured
+from bftledger.check.history import Operation
+from bftledger.check.ledgers import Ledgers
 from bftledger.home.home import Home
+from bftledger.ledger.block import Header
 from tests.builders import FAST
 
 BENCH = Path(__file__).parents[2] / "bench"
@@ -89,7 +97,7 @@ def test_an_attack_is_measured_judged_and_its_evidence_collected(measured: Path)
     assert row["deviations"]["equivocate"] > 0
     assert {one["replica"] for one in row["evidence"]} == {0}
     assert row["acknowledged"] > 0
-    assert set(row["verdict"]) == {"agreement", "durability", "integrity", "progress", "guilt"}
+    assert set(row["verdict"]) == {"agreement", "durability", "integrity", "witness", "progress", "guilt"}
     assert set(row["phases"]) >= {"clean", "attacked", "after"}
     assert row["phases"]["clean"]["transactions"] > 0
     assert row["phases"]["attacked"]["tx_per_s"] == row["tx_per_s"]
@@ -136,6 +144,32 @@ def test_an_answer_that_comes_late_fails_the_verdict(measured: Path, tmp_path: P
     assert progress(11.7) == Finding(
         ok=False, text="transaction 0 was answered 11700 ms after it was asked, at most 11650 ms are needed"
     )
+
+
+def test_an_order_that_clients_did_not_see_fails_the_verdict(measured: Path, tmp_path: Path) -> None:
+    home = Home.open(measured.parent / "homes" / "equivocate")
+    nothing = Measured(load=Load(clients=1, seconds=1.6), start_s=0.0, begun=array("d"), done=array("d"), failures=[])
+
+    with closing(sqlite3.connect(home.ledger_path(ReplicaId(1)))) as db:
+        stored = [block for (block,) in db.execute("SELECT block FROM blocks ORDER BY height")]
+    ledger = Ledgers(home.genesis.genesis_hash).read(stored)
+    first, *_, last = [each for block in ledger.operations for each in block if each is not None]
+
+    def witness(*seen: tuple[Operation, float, float]) -> Finding:
+        """`seen`: what clients did, from when to when."""
+        rows = []
+        for each, begun, done in seen:
+            header = Header.decode(cbor.decode(stored[(each.height or 0) - 1])[0])
+            receipt: Any = SimpleNamespace(header=header, index=each.index)
+            rows.append(receipts.row(TxId(each.id), receipt, begun, done))
+        (tmp_path / "0.rows").write_bytes(b"".join(rows))
+        verdict = judge(home, [ReplicaId(i) for i in (1, 2, 3)], tmp_path, nothing)
+        assert verdict.ok == verdict.findings["witness"].ok, "all else is as it should be"
+        return verdict.findings["witness"]
+
+    as_it_was = witness((first, 1.0, 2.0), (last, 3.0, 4.0))
+    assert as_it_was == Finding(ok=True, text="2 operations stand in the order in which clients saw them")
+    assert "has its place before" in witness((last, 1.0, 2.0), (first, 3.0, 4.0)).text
 
 
 def test_its_home_stays_if_it_is_to_and_is_not_overwritten(measured: Path) -> None:

@@ -191,7 +191,7 @@ def test_replica_that_was_away_catches_up_what_it_missed(result: Result) -> None
 
 def test_verdict_is_on_all_loads_together(result: Result) -> None:
     assert result["ok"]
-    assert set(result["verdict"]) == {"agreement", "durability", "integrity", "progress", "guilt"}
+    assert set(result["verdict"]) == {"agreement", "durability", "integrity", "witness", "progress", "guilt"}
     assert result["acknowledged"] > result["results"][0]["missed_tx"]
     assert result["summary"]["gap_ms"]["median"] == pytest.approx(result["results"][0]["gap_ms"])
     assert next(iter(result["summary"])) == "outage_ms"

@@ -6,9 +6,9 @@ from random import Random
 import pytest
 
 from bftledger.base.ids import ReplicaId
-from bftledger.check.promises import Promises
+from bftledger.check.promises import Promises, check_signed
 from bftledger.check.violation import MAX_VIOLATIONS
-from bftledger.pbft.messages import Message
+from bftledger.pbft.messages import Message, Record
 from tests.builders import Writer, block_hash
 from tests.engine.engines import Engines
 
@@ -192,6 +192,43 @@ def test_a_violation_names_the_replica_and_the_sequence_number() -> None:
     assert violation.replicas == (ReplicaId(2),)
     assert violation.height == 5
     assert str(violation).startswith("promises: replica 2 signed COMMIT for ")
+
+
+# ── what stores have ──
+
+
+def left(*records: Record, of: int = 1) -> list[str]:
+    """What replica `of` contradicts in them, which are in no order."""
+    orders = [list(records), list(reversed(records))]
+    one, other = [[violation.text for violation in check_signed(order, [ReplicaId(of)])] for order in orders]
+    assert len(one) == len(other)
+    return one
+
+
+def test_what_an_honest_replica_signed_is_consistent_in_whatever_order_it_is_found() -> None:
+    changes = [W.view_change(i, prepared=[W.prepared()]) for i in range(3)]
+
+    assert left(W.new_view(changes), W.prepared(), W.commit(1), W.certificate(1), W.commit(1, seq=2, view=1)) == []
+
+
+@pytest.mark.parametrize(
+    ("holding", "vote", "text"),
+    [
+        (W.prepared(), W.prepare(1, of="pay eve"), "PREPARE for"),
+        (W.prepared(view=1), W.commit(1, view=1, of="pay eve"), "PRE-PREPARE for"),
+        (W.certificate(3), W.checkpoint(1, seq=3, block=block_hash(9)), "CHECKPOINT for block 3"),
+        (W.view_change(0, prepared=[W.prepared()]), W.commit(1, of="pay eve"), "PREPARE for"),
+        (W.view_change(0, stable=W.certificate(3)), W.checkpoint(1, seq=3, block=block_hash(9)), "CHECKPOINT for"),
+        (W.new_view([W.view_change(i) for i in range(3)]), W.view_change(1, stable=W.certificate(1)), "VIEW-CHANGEs"),
+        (W.new_view([W.view_change(i) for i in range(3)]), W.commit(1), "that does not show it"),
+        (W.testimony(3, W.commit(1)), W.commit(1, of="pay eve"), "COMMIT for"),
+    ],
+)
+def test_what_is_inside_of_what_others_keep_binds_whoever_signed_it(holding: Record, vote: Message, text: str) -> None:
+    (found,) = left(holding, vote)
+
+    assert text in found
+    assert left(holding, vote, of=2) == []
 
 
 # ── whole groups ──

@@ -9,27 +9,25 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Self
 
 from bftledger.apps.load import load_machine
 from bftledger.base.crypto import Ed25519Signer, Ed25519Verifier
-from bftledger.base.ids import ReplicaId, Seq, TxId
-from bftledger.base.transaction import decode as decode_transaction
+from bftledger.base.ids import ReplicaId, Seq
 from bftledger.client import AsyncClient
 from bftledger.home.home import Home, init
 from bftledger.home.template import Template
-from bftledger.ledger.chain import decode_at
 from bftledger.ledger.client_messages import StatusReply
 from bftledger.pbft.settings import Settings
 from bftledger.storage.audit import audit_store
 from bftledger.storage.report import AuditReport
-from bftledger.storage.sqlite import SqliteStore
 
 DEADLINE_S: Final = 30.0
 """Nothing that is waited for takes nearly so long; who waits longer has found a defect."""
@@ -142,18 +140,6 @@ class Processes:
             for i in replicas or ALL
         )
 
-    def ledger(self, replica: int) -> Counter[TxId]:
-        """How often each transaction is in the blocks of a replica's ledger."""
-        genesis_hash = self.home.genesis.genesis_hash
-        found: Counter[TxId] = Counter()
-        with contextlib.closing(SqliteStore(self.home.ledger_path(replica), genesis_hash, ReplicaId(replica))) as store:
-            for height in range(1, store.height() + 1):
-                data = store.block(Seq(height))
-                assert data is not None
-                block = decode_at(data, Seq(height))
-                found.update(decode_transaction(tx, genesis_hash).id for tx in block.transactions)
-        return found
-
 
 def command(home: Home, replica: int) -> list[str]:
     """The command line that runs a replica in the foreground."""
@@ -218,6 +204,13 @@ class Observer:
             f"replicas {wanted} have block {height}",
         )
 
+    async def reaches(self, height: int, replica: ReplicaId) -> None:
+        """Waits until this replica has executed `height`, whatever else becomes of it."""
+        await self.until(
+            lambda found: replica in found and found[replica].executed >= height,
+            f"replica {replica} has block {height}",
+        )
+
     async def settled(self) -> Seq:
         """Waits until nothing is under way at all that run, and returns their common height."""
         wanted = self._processes.running
@@ -253,10 +246,11 @@ def primary_of(statuses: Statuses) -> ReplicaId:
     return primary
 
 
-def missing_or_doubled(ledger: Counter[TxId], acknowledged: Iterable[TxId]) -> list[str]:
-    """The acknowledged transactions that a ledger does not hold, and any that it holds twice."""
-    wrong = [f"{tx_id.hex()} is missing" for tx_id in acknowledged if tx_id not in ledger]
-    return wrong + [f"{tx_id.hex()} is there {count} times" for tx_id, count in ledger.items() if count != 1]
+def deeds(group: Processes) -> set[str]:
+    """The behaviours that deviated at least once, as the traitors said when they stopped."""
+    said = "\n".join(group.log(i) for i in ALL)
+    lists = re.findall(r"was a traitor; deviations: (.*)", said)
+    return {item.rsplit(" ", 1)[0] for each in lists for item in each.split(", ")} - {"none"}
 
 
 def _await_end(process: subprocess.Popen[bytes]) -> int:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bftledger.base.ids import TxId
-from bftledger.cli.audit import compare
-from bftledger.client import AsyncClient
-from tests.processes.group import ALL, Observer, Processes, missing_or_doubled, refusal
+from bftledger.client import AsyncClient, Outcome
+from tests.processes.group import ALL, Observer, Processes, refusal
+from tests.processes.verdict import objections, seen_of
 
 SUBMITTERS = 16
 ENOUGH = 500
@@ -29,11 +28,7 @@ def test_sigterm_stops_in_order_and_a_restart_continues(group: Processes) -> Non
     group.start()
     after = asyncio.run(_submit(group, 5))
     group.kill(*group.running)
-    reports = group.audit()
-    assert [str(problem) for report in reports for problem in report.problems] == []
-    assert compare(reports) == ()
-    for replica in ALL:
-        assert missing_or_doubled(group.ledger(replica), before + after) == []
+    assert objections(group, seen_of(before + after)) == []
 
 
 def test_nothing_acknowledged_is_lost_when_all_are_killed_at_once_under_load(group: Processes) -> None:
@@ -42,12 +37,8 @@ def test_nothing_acknowledged_is_lost_when_all_are_killed_at_once_under_load(gro
     group.start()
     after = asyncio.run(_submit(group, 5))
     group.kill(*group.running)
-    reports = group.audit()
 
-    assert [str(problem) for report in reports for problem in report.problems] == []
-    assert compare(reports) == ()
-    for replica in ALL:
-        assert missing_or_doubled(group.ledger(replica), before + after) == []
+    assert objections(group, seen_of(before + after)) == []
 
 
 @pytest.mark.parametrize(("table", "column", "where"), [("blocks", "block", "height"), ("votes", "frame", "seq")])
@@ -86,31 +77,31 @@ def _flip_a_byte_of_the_newest(path: Path, table: str, column: str, where: str) 
     return int(number)
 
 
-async def _submit(group: Processes, each: int) -> list[TxId]:
+async def _submit(group: Processes, each: int) -> list[Outcome]:
     """Submits with several at once, to a group that may still be starting; all are committed."""
     async with group.client() as client, Observer(group) as observer:
         await observer.ready()
 
-        async def submit_some() -> list[TxId]:
+        async def submit_some() -> list[Outcome]:
             outcomes = [await client.submit("put", "color", "blue") for _ in range(each)]
             assert [str(outcome) for outcome in outcomes if not outcome.ok] == []
-            return [outcome.tx_id for outcome in outcomes]
+            return outcomes
 
         done = await asyncio.gather(*(submit_some() for _ in range(SUBMITTERS)))
         await observer.settled()
-        return [tx_id for some in done for tx_id in some]
+        return [outcome for some in done for outcome in some]
 
 
-async def _submit_until_all_are_killed(group: Processes) -> list[TxId]:
+async def _submit_until_all_are_killed(group: Processes) -> list[Outcome]:
     """Submits as fast as it can until many are done, then kills all in the middle of it; what was acknowledged."""
-    acknowledged: list[TxId] = []
+    acknowledged: list[Outcome] = []
     enough = asyncio.Event()
 
     async def keep_submitting(client: AsyncClient) -> None:
         while True:
             outcome = await client.submit("put", "color", "blue")
             assert outcome.ok, outcome
-            acknowledged.append(outcome.tx_id)
+            acknowledged.append(outcome)
             if len(acknowledged) >= ENOUGH:
                 enough.set()
 

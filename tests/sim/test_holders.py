@@ -4,12 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from bftledger.base.ids import Digest
 from bftledger.check import durability, progress
-from bftledger.check.durability import Held
 from bftledger.sim import run as sim_run
 from bftledger.sim import verdict
-from bftledger.sim.history import ledger_of
+from bftledger.sim.history import blocks_of
 from bftledger.sim.host import Disk
 from bftledger.sim.plan import Plan
 
@@ -22,13 +20,13 @@ def objections(oracle: str) -> list[str]:
     return [str(found) for found in sim_run.run(PLAN).violations if found.oracle == oracle]
 
 
-def lose(ledgers: int) -> Callable[[Disk, Digest], list[Held]]:
+def lose(ledgers: int) -> Callable[[Disk], list[bytes]]:
     """So many replicas, the first ones, have no block in the end."""
     judged: list[Disk] = []
 
-    def what_is_left(disk: Disk, genesis_block: Digest) -> list[Held]:
+    def what_is_left(disk: Disk) -> list[bytes]:
         judged.append(disk)
-        return ledger_of(disk, genesis_block)[: 1 if len(judged) <= ledgers else None]
+        return blocks_of(disk)[: 0 if len(judged) <= ledgers else None]
 
     return what_is_left
 
@@ -36,7 +34,7 @@ def lose(ledgers: int) -> Callable[[Disk, Digest], list[Held]]:
 def test_when_all_have_caught_up_all_of_them_have_what_was_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
     assert objections(durability.ORACLE) == []
 
-    monkeypatch.setattr(verdict, "ledger_of", lose(1))
+    monkeypatch.setattr(verdict, "blocks_of", lose(1))
     assert "but 3 of 4 honest replicas have that block" in objections(durability.ORACLE)[0]
 
 
@@ -45,7 +43,7 @@ def test_before_that_as_many_have_it_as_are_in_every_quorum(
     lost: int, is_borne: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sim_run, "_is_settled", lambda world, target: False)
-    monkeypatch.setattr(verdict, "ledger_of", lose(lost))
+    monkeypatch.setattr(verdict, "blocks_of", lose(lost))
     assert (objections(durability.ORACLE) == []) is is_borne
 
     assert "not all replicas reach block" in objections(progress.ORACLE)[0]

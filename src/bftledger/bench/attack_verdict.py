@@ -1,11 +1,10 @@
 """The verdict on a run under attack: the oracles of `check` on what honest replicas store and clients hold."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from operator import itemgetter
 from pathlib import Path
@@ -13,15 +12,21 @@ from typing import Any
 
 from bftledger.apps.load import load_machine
 from bftledger.base.crypto import Ed25519Verifier
-from bftledger.base.ids import Digest, ReplicaId, TxId
+from bftledger.base.genesis import Genesis
+from bftledger.base.ids import ReplicaId
 from bftledger.bench import receipts
 from bftledger.bench.attack_bound import Course, bound_ms, slowest_ms, unanswered
 from bftledger.bench.measured import Measured
 from bftledger.check.agreement import compare_chains
-from bftledger.check.durability import Durability, Held
+from bftledger.check.durability import Durability
 from bftledger.check.evidence import check_convicted
+from bftledger.check.history import Operation
+from bftledger.check.integrity import check_chain
+from bftledger.check.ledgers import Ledgers
 from bftledger.check.violation import Violation
+from bftledger.check.witness import Ledger, check_witness
 from bftledger.home.home import Home
+from bftledger.ledger.proofs import RememberingVerifier
 from bftledger.pbft.evidence import Evidence
 from bftledger.storage.audit import AuditReport, audit_store
 from bftledger.storage.snapshot import read_evidence, snapshot
@@ -29,10 +34,10 @@ from bftledger.storage.snapshot import read_evidence, snapshot
 
 @dataclass(frozen=True, kw_only=True)
 class Audited:
-    """One honest replica's store: what the audit found, its blocks, and the evidence in it."""
+    """One honest replica's store: what the audit found, its blocks from height 1 on, and the evidence in it."""
 
     report: AuditReport
-    chain: tuple[Held, ...]
+    blocks: tuple[bytes, ...]
     evidence: tuple[Evidence, ...]
 
 
@@ -84,28 +89,19 @@ def judge(
     """
     group = home.genesis.group
     audited = dict(zip(sorted(honest), _audit_all(home, sorted(honest)), strict=True))
-    durability = Durability()
-    for acknowledgement in receipts.read(receipt_files):
-        durability.add(acknowledgement)
-    reports = [one.report for one in audited.values()]
-    chains = {f"replica {i}": one.report.hashes for i, one in audited.items()}
-    heights = sorted(len(one.chain) - 1 for one in audited.values())
-    forks = compare_chains(chains)
-    lost = durability.violations({i: one.chain for i, one in audited.items()}, holders=group.weak_quorum)
-    problems = [str(problem) for report in reports for problem in report.problems]
+    kept = list(receipts.read(receipt_files))
+    heights = sorted(len(one.blocks) for one in audited.values())
+    reach = f"up to block {heights[0]}" + (f", the longest to {heights[-1]}" if heights[0] != heights[-1] else "")
+    forks = compare_chains({f"replica {i}": one.report.hashes for i, one in audited.items()})
     bound = bound_ms(home.config.protocol, group, course, measured.load.timeout_s)
     late = unanswered(measured, bound, course.stopped if course else ())
     slowest = slowest_ms(measured)
     convicted = {evidence.replica for one in audited.values() for evidence in one.evidence}
     slandered = check_convicted(convicted, honest=honest, group=group, is_forked=bool(forks))
-    reach = f"up to block {heights[0]}" + (f", the longest to {heights[-1]}" if heights[0] != heights[-1] else "")
     return Verdict(
         findings={
             "agreement": Finding.of(forks, f"{len(audited)} identical ledgers {reach}"),
-            "durability": Finding.of(lost, f"{len(durability):,} acknowledged transactions stand where receipts say"),
-            "integrity": Finding(
-                ok=not problems, text=problems[0] if problems else f"{len(reports)} stores are sound, executed anew"
-            ),
+            **_on_ledgers(home.genesis, audited, kept),
             "progress": Finding.of(
                 late,
                 f"every transaction was answered, the slowest after {slowest / 1_000:.2f} s of {bound / 1_000:.2f} s",
@@ -113,10 +109,35 @@ def judge(
             "guilt": Finding.of(slandered, "no honest replica is convicted"),
         },
         evidence=_kept(audited),
-        acknowledged=len(durability),
+        acknowledged=len({one.acknowledged.tx_id for one in kept}),
         slowest_ms=slowest,
         bound_ms=bound,
     )
+
+
+def _on_ledgers(
+    genesis: Genesis, audited: Mapping[ReplicaId, Audited], kept: Sequence[receipts.Kept]
+) -> dict[str, Finding]:
+    """What stores hold, and whether that is what clients saw. What needs only one ledger looks at the longest."""
+    reader = Ledgers(genesis.genesis_hash)
+    ledgers = {i: reader.read(one.blocks) for i, one in audited.items()}
+    longest = max(ledgers, key=lambda i: len(ledgers[i].encoded))
+    durability = Durability()
+    for one in kept:
+        durability.add(one.acknowledged)
+    lost = durability.violations({i: ledger.held for i, ledger in ledgers.items()}, holders=genesis.group.weak_quorum)
+    problems = [str(problem) for one in audited.values() for problem in one.report.problems]
+    machine, verifier = load_machine(genesis.app, genesis.app_params), RememberingVerifier(Ed25519Verifier())
+    unsound = check_chain(longest, ledgers[longest].encoded, genesis, machine, verifier)
+    sound = f"{len(audited)} stores are sound, executed anew, and blocks hold only what they may"
+    operations = ledgers[longest].operations
+    history = list(_history(kept, operations))
+    unexplained = check_witness(history, operations)
+    return {
+        "durability": Finding.of(lost, f"{len(durability):,} acknowledged transactions stand where receipts say"),
+        "integrity": Finding(ok=False, text=problems[0]) if problems else Finding.of(unsound, sound),
+        "witness": Finding.of(unexplained, f"{len(history):,} operations stand in the order in which clients saw them"),
+    }
 
 
 def _audit_all(home: Home, replicas: Sequence[ReplicaId]) -> list[Audited]:
@@ -134,18 +155,25 @@ def _audit(home_path: Path, replica: ReplicaId) -> Audited:
     report = audit_store(path, genesis, verifier, load_machine(genesis.app, genesis.app_params), replica)
     return Audited(
         report=report,
-        chain=tuple(_chain(path, report.hashes)),
+        blocks=_blocks(path),
         evidence=tuple(read_evidence(path, genesis.group, verifier)),
     )
 
 
-def _chain(path: Path, hashes: Sequence[Digest | None]) -> list[Held]:
-    """The blocks, from the index of transactions, which the audit has compared with them."""
+def _blocks(path: Path) -> tuple[bytes, ...]:
     with ExitStack() as stack:
         db = stack.enter_context(snapshot(path, is_running=False))
-        rows = db.execute("SELECT height, id FROM transactions ORDER BY height, position").fetchall()
-    within = {height: tuple(TxId(tx_id) for _, tx_id in some) for height, some in groupby(rows, itemgetter(0))}
-    return [Held(block_hash or Digest(b""), within.get(height, ())) for height, block_hash in enumerate(hashes)]
+        return tuple(block for (block,) in db.execute("SELECT block FROM blocks ORDER BY height"))
+
+
+def _history(kept: Iterable[receipts.Kept], ledger: Ledger) -> Iterator[Operation]:
+    """What clients did and saw, as far as receipts say: each operation at its place, which `durability` judges, with
+    its result, which the receipt proves. Of a batch nothing is known."""
+    for told, begun, done in kept:
+        block = ledger[told.height] if told.height < len(ledger) else ()
+        entry = block[told.index] if told.index < len(block) else None
+        if entry is not None:
+            yield replace(entry, id=told.tx_id, invoked=round(begun * 1e6), returned=round(done * 1e6))
 
 
 def _kept(audited: Mapping[ReplicaId, Audited]) -> list[dict[str, Any]]:

@@ -191,7 +191,7 @@ class Clients:
         seen.begun.append(begun)
         seen.done.append(done)
         if self._job.receipts is not None and outcome.receipt is not None:
-            self._receipts += receipts.row(outcome.tx_id, outcome.receipt)
+            self._receipts += receipts.row(outcome.tx_id, outcome.receipt, begun, done)
         if self._start <= done < self._end:
             height = outcome.height or 0
             seen.first_height = min(seen.first_height or height, height)

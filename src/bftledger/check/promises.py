@@ -13,11 +13,24 @@ Give it only what a replica signed itself: a NEW-VIEW that another one passes on
 """
 
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from bftledger.base.ids import Digest, ReplicaId, Seq, View
 from bftledger.check.violation import MAX_VIOLATIONS, Violation, named, short
-from bftledger.pbft.messages import Checkpoint, Commit, Message, NewView, Prepare, PrePrepare, ViewChange
+from bftledger.pbft.messages import (
+    Checkpoint,
+    CheckpointCertificate,
+    Commit,
+    Message,
+    NewView,
+    Prepare,
+    PreparedCertificate,
+    PrePrepare,
+    Record,
+    Testimony,
+    ViewChange,
+)
 
 ORACLE = "promises"
 
@@ -150,3 +163,52 @@ class Promises:
             return []
         self._found[text] = violation = Violation(ORACLE, text, seq, (replica,))
         return [violation]
+
+
+def check_signed(records: Iterable[Record], replicas: Collection[ReplicaId]) -> list[Violation]:
+    """What these replicas contradict in what is left of all that they signed, wherever that was found.
+
+    `records`: authentic, from any stores and in any order; so is what certificates, VIEW-CHANGEs, NEW-VIEWs and
+    TESTIMONYs hold. It is taken as if it had been sent view by view, and in each its VIEW-CHANGE first: that views only
+    grow is not judged.
+    """
+    said = [message for record in records for message in _signed_in(record) if message.replica in replicas]
+    promises = Promises()
+    for message in sorted(said, key=_turn):
+        promises.add(message)
+    return promises.violations()
+
+
+def _signed_in(record: Record) -> Iterator[Message]:
+    match record:
+        case CheckpointCertificate():
+            yield from record.votes()
+        case PreparedCertificate():
+            yield record.pre_prepare
+            yield from record.votes()
+        case ViewChange():
+            yield record
+            yield from record.stable.votes() if record.stable else ()
+            for certificate in record.prepared:
+                yield from _signed_in(certificate)
+        case NewView():
+            yield record
+            for change in record.view_changes:
+                yield from _signed_in(change)
+        case Testimony():
+            for told in record.messages:
+                yield from _signed_in(told)
+        case _:
+            yield record
+
+
+def _turn(message: Message) -> tuple[int, int]:
+    match message:
+        case ViewChange():
+            return message.view, 0
+        case NewView():
+            return message.view, 1
+        case PrePrepare() | Prepare() | Commit():
+            return message.view, 2
+        case _:
+            return 0, 0

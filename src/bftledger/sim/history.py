@@ -2,14 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-from bftledger.apps.machine import Result as LedgerResult
-from bftledger.base.ids import Digest, Millis, TxId
-from bftledger.base.transaction import decode
-from bftledger.check.durability import Acknowledgement, Held
+from bftledger.base.ids import Millis
+from bftledger.check.answers import acknowledgement, result_told, telling
+from bftledger.check.durability import Acknowledgement
 from bftledger.check.expiry import Expired
-from bftledger.check.fates import Place, Told
-from bftledger.check.history import CAS, GET, PUT, Dropped, Operation, Read, Result, ledger_operation, result_of
-from bftledger.ledger.block import Block
+from bftledger.check.fates import Told
+from bftledger.check.history import CAS, GET, PUT, Operation, Read, Result
 from bftledger.ledger.outcome import Outcome, State
 from bftledger.sim.calls import Call
 from bftledger.sim.client import Client
@@ -48,20 +46,14 @@ def _result(call: Call) -> Result | None:
         return None
     if call.kind == GET:
         return Read(call.found.value, call.found.version) if call.found else Read(None, 0)
-    outcome = call.outcome
-    assert outcome is not None, "an answered write has an outcome"
-    if outcome.state is State.EXPIRED:
-        return Dropped()
-    assert outcome.receipt is not None, "what is in the ledger has a receipt"
-    return result_of(call.kind, outcome.receipt.result)
+    assert call.outcome is not None, "an answered write has an outcome"
+    return result_told(call.kind, call.outcome)
 
 
 def tellings(clients: Iterable[Client]) -> Iterator[Told]:
     """All that clients were told about their transactions."""
     for call, asked, told, outcome in _outcomes(clients):
-        receipt = outcome.receipt
-        place = None if receipt is None else Place(receipt.header.height, receipt.index, receipt.result.ok)
-        yield Told(outcome.tx_id, _named(call), asked, told, outcome.state, place)
+        yield telling(outcome, _named(call), asked=asked, told=told)
 
 
 def _outcomes(clients: Iterable[Client]) -> Iterator[tuple[Call, int, int, Outcome]]:
@@ -73,16 +65,6 @@ def _outcomes(clients: Iterable[Client]) -> Iterator[tuple[Call, int, int, Outco
         for asked in client.asked:
             if asked.outcome is not None and asked.told is not None:
                 yield asked.call, asked.asked, asked.told, asked.outcome
-
-
-def places(disk: Disk) -> dict[TxId, Place]:
-    """Where the transactions are that a replica has, and whether they had their effect."""
-    found: dict[TxId, Place] = {}
-    for rows in disk.rows():
-        results = [LedgerResult.decode(data) for data in Block.decode(rows.block).results]
-        for index, (tx_id, result) in enumerate(zip(rows.tx_ids, results, strict=True)):
-            found[tx_id] = Place(rows.height, index, result.ok)
-    return found
 
 
 def _named(call: Call) -> str:
@@ -100,33 +82,9 @@ def expirations(clients: Iterable[Client]) -> list[Expired]:
 
 def acknowledgements(clients: Iterable[Client]) -> list[Acknowledgement]:
     """What every receipt says that a client has verified."""
-    receipts = [outcome.receipt for *_, outcome in _outcomes(clients) if outcome.receipt]
-    return [
-        Acknowledgement(
-            tx_id=receipt.transaction.id,
-            height=receipt.header.height,
-            block_hash=receipt.header.hash,
-            index=receipt.index,
-        )
-        for receipt in receipts
-    ]
+    return [acknowledgement(outcome.receipt) for *_, outcome in _outcomes(clients) if outcome.receipt]
 
 
-def ledger_of(disk: Disk, genesis_block: Digest) -> list[Held]:
-    """A replica's blocks as the oracle of durability wants them, from the genesis block on."""
-    return [Held(genesis_block, ()), *(Held(rows.block_hash, tuple(rows.tx_ids)) for rows in disk.rows())]
-
-
-def ledger_operations(disk: Disk, genesis_hash: Digest) -> list[list[Operation | None]]:
-    """The operations of each block that a replica has, from the genesis block on."""
-    found: list[list[Operation | None]] = [[]]
-    for rows in disk.rows():
-        block = Block.decode(rows.block)
-        pairs = zip(block.transactions, block.results, strict=True)
-        found.append(
-            [
-                ledger_operation(decode(data, genesis_hash), LedgerResult.decode(result), rows.height, index)
-                for index, (data, result) in enumerate(pairs)
-            ]
-        )
-    return found
+def blocks_of(disk: Disk) -> list[bytes]:
+    """The encodings of a replica's blocks, from height 1 on."""
+    return [rows.block for rows in disk.rows()]

@@ -3,19 +3,11 @@
 from typing import Final
 
 from bftledger.base.ids import ReplicaId
-from bftledger.check import durability, evidence, expiry, fates, integrity, linearizability, witness
-from bftledger.check.durability import Held
+from bftledger.check import evidence
+from bftledger.check.verdict import Seen, judge_ledgers
 from bftledger.check.violation import Violation, Who
 from bftledger.pbft.evidence import verify_evidence
-from bftledger.sim.history import (
-    acknowledgements,
-    expirations,
-    ledger_of,
-    ledger_operations,
-    operations,
-    places,
-    tellings,
-)
+from bftledger.sim.history import acknowledgements, blocks_of, expirations, operations, tellings
 from bftledger.sim.plan import Jump, Plan
 from bftledger.sim.world import World
 
@@ -25,23 +17,23 @@ AHEAD_MS: Final = 1_000
 
 def judge_ledger(world: World, has_settled: bool) -> list[Violation]:
     """What the ledgers of the honest replicas and what clients were told show. `has_settled`: all have caught up."""
-    calls = [call for client in world.clients for call in client.calls]
-    genesis, honest = world.genesis, world.plan.honest
-    ledgers: dict[Who, list[Held]] = {i: ledger_of(world.hosts[i].disk, world.genesis_block) for i in honest}
-    longest = world.hosts[max(honest, key=lambda i: (world.hosts[i].height, -i))]
-    acknowledged = durability.Durability()
-    found: list[Violation] = []
-    for acknowledgement in acknowledgements(world.clients):
-        found += acknowledged.add(acknowledgement)
-    found += acknowledged.violations(ledgers, _holders(world, has_settled))
-    blocks = [rows.block for rows in longest.disk.rows()]
-    found += integrity.check_chain(longest.id, blocks, genesis, world.machine, world.keys.verifier)
-    found += expiry.check_expired(expirations(world.clients), ahead=_clocks_ahead_ms(world.plan))
-    found += fates.check_fates(tellings(world.clients), places(longest.disk))
-    history = operations(calls)
-    found += linearizability.check_history(history)
-    found += witness.check_witness(history, ledger_operations(longest.disk, genesis.genesis_hash))
-    return found
+    honest, clients = world.plan.honest, world.clients
+    ledgers: dict[Who, list[bytes]] = {i: blocks_of(world.hosts[i].disk) for i in honest}
+    seen = Seen(
+        history=operations(call for client in clients for call in client.calls),
+        acknowledged=acknowledgements(clients),
+        tellings=list(tellings(clients)),
+        expired=expirations(clients),
+    )
+    return judge_ledgers(
+        ledgers,
+        seen,
+        genesis=world.genesis,
+        machine=world.machine,
+        verifier=world.keys.verifier,
+        holders=_holders(world, has_settled),
+        ahead=_clocks_ahead_ms(world.plan),
+    )
 
 
 def _holders(world: World, has_settled: bool) -> int:
