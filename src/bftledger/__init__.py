@@ -31,7 +31,7 @@ Reading order
 With the paper beside it: `pbft.messages`, `pbft.state`, `pbft.normal`, `pbft.checkpoint`, `pbft.view_change`,
 `pbft.replica`. Then what the core's effects become: `engine.engine`, `ledger.executor`, `storage.store`, `node.driver`.
 And how it is attacked and judged: `adversary.behaviour`, `adversary.behaviours.equivocation`, `sim.plan`, `sim.world`,
-`check.promises`, `sim.run`, `sim.oracles`, `sim.verdict`; `docs/simulation.md` and `docs/adversaries.md` introduce
+`check.promises`, `check.verdict`, `sim.run`, `sim.oracles`; `docs/simulation.md` and `docs/adversaries.md` introduce
 them.
 
     OSDI'99                                     file

@@ -28,6 +28,6 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     processes: Any = item.funcargs.get("group")
-    if call.when == "call" and report.failed and isinstance(processes, Processes):
+    if call.when != "teardown" and report.failed and isinstance(processes, Processes):
         report.sections += [(f"replica {replica} said", processes.log(replica)[-4_000:]) for replica in ALL]
     return report

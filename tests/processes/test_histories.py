@@ -24,7 +24,7 @@ from bftledger.pbft import messages, wire
 from bftledger.pbft.messages import Commit
 from bftledger.pbft.settings import Settings
 from tests.processes.callers import KEPT, Caller, Calls
-from tests.processes.group import ALL, Observer, Processes, Statuses, deeds
+from tests.processes.group import ALL, DEADLINE_S, Observer, Processes, Statuses, deeds
 from tests.processes.verdict import Left, judge, left_of, objections
 
 TRAITOR = ReplicaId(0)
@@ -71,7 +71,7 @@ async def _call_while_replicas_die(group: Processes) -> Calls:
         for kill in range(KILLS):
             begun = len(calls.history)
             work = [asyncio.create_task(caller.call(EACH)) for caller in callers]
-            await calls.until(begun + CALLERS * EACH // 4)
+            await asyncio.wait_for(calls.until(begun + CALLERS * EACH // 4), DEADLINE_S)
             victim = _victim(found, kill)
             group.kill(victim)
             group.start(victim)
