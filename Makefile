@@ -54,8 +54,12 @@ twins: dev  ## every scenario of one twin among four replicas, in two partitions
 mutants: dev  ## looks for the seeds that catch the planted bugs, and says which
 	$(BIN)/python -m tests.mutants.hunt --jobs $(JOBS)
 
-soak: dev  ## runs of new seeds until Ctrl-C
-	$(BIN)/bftledger sim --seeds 0 --first $$(date +%s)000 --jobs $(JOBS)
+soak: dev  ## runs of new seeds until Ctrl-C, every tenth in a network of its own (--network mixed)
+	@first=$$(date +%s)000; trap 'exit 130' INT TERM; while :; do \
+		$(BIN)/bftledger sim --seeds 9000 --first $$first --jobs $(JOBS) || true; \
+		$(BIN)/bftledger sim --seeds 1000 --first $$first --jobs $(JOBS) --network mixed || true; \
+		first=$$((first + 9000)); \
+	done
 
 bench: dev  ## throughput and latency of a local group of four, and the speed of the simulator
 	$(BIN)/python bench/throughput.py

@@ -84,6 +84,25 @@ def test_twins_are_run_by_their_number(here: Here) -> None:
     assert (found["runs"], found["failed"]) == (4, 0)
 
 
+def test_a_network_can_be_chosen_and_is_told_and_kept_in_the_plan(here: Here, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    said = here.ok("sim", "--seed", "7", *SMALL, "--network", "wan", "--save-plan", str(plan)).out
+    first = here.ok("sim", "--seed", "7", *SMALL, "--network", "wan", "--json").json
+    again = here.ok("sim", "--plan", str(plan), "--json").json
+
+    assert "Network: " in said
+    assert "ms one way" in said
+    assert first["plan"]["links"]["regions"] == again["plan"]["links"]["regions"]
+    assert first["trace"] == again["trace"] != here.ok("sim", "--seed", "7", *SMALL, "--json").json["trace"]
+
+
+def test_a_failing_seed_of_a_campaign_is_told_with_its_network(here: Here) -> None:
+    said = here("sim", "--seeds", "6", "--excess", "--network", "tails", "--jobs", "1")
+
+    assert said.status == NOT_DONE
+    assert "--network tails --excess" in said.out
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -105,6 +124,9 @@ def test_twins_are_run_by_their_number(here: Here) -> None:
         (["--seeds", "1", "--html", "x.html"], "name it with --seed"),
         (["--seeds", "1", "--traces"], "add --json"),
         (["--twins", "1", "--excess"], "leave out"),
+        (["--twins", "1", "--network", "wan"], "leave out --network"),
+        (["--seed", "1", "--network", "lan"], "--network lan: give one of wan, tails, narrow, mixed"),
+        (["--plan", "x.json", "--network", "wan"], "--network says what to draw"),
         (["--twins", "4"], "at least one of 4 replicas has to be honest"),
         (["--twins", "1", "--seed", "16384"], "there are 16,384 such scenarios of twins: their numbers are 0 to 16383"),
         (["--twins", "1", "--first", "16383", "--seeds", "2"], "their numbers are 0 to 16383"),

@@ -14,6 +14,7 @@ from typer.main import get_command
 import bftledger.check
 from bftledger.cli.main import app
 from bftledger.cli.sim_campaign import CHUNK, COVERED, TRACED
+from bftledger.sim.links import Links
 from bftledger.sim.plan import FAULTS, Crash, Cut, Jump, Plan, Slow, Storm, Weather, Work
 from bftledger.sim.script import Script
 from bftledger.sim.twins import Scenario
@@ -60,7 +61,7 @@ def test_the_table_of_oracles_has_all_that_are_in_check() -> None:
     assert known <= rows(section(PAGE, "## What the oracles judge")).keys()
 
 
-@pytest.mark.parametrize("cls", [Plan, Weather, Cut, Storm, Crash, Jump, Slow, Work, Script])
+@pytest.mark.parametrize("cls", [Plan, Weather, Cut, Storm, Crash, Jump, Slow, Work, Script, Links])
 def test_the_fields_of_a_plan_are_those_of_the_page(cls: type) -> None:
     listed = rows(section(FORMATS, "## Plan").partition(f"\n**{cls.__name__}**")[2].partition("\n**")[0])
     fields = {field.name: field.default for field in dataclasses.fields(cls)}

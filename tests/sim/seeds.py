@@ -60,6 +60,8 @@ def _line(line: str) -> Line:
                 values["calm"] = True
             case ["--ed25519", *options]:
                 values["real_keys"] = True
+            case ["--network", name, *options]:
+                values["network"] = name
             case ["--replicas", sizes, *options]:
                 values["sizes"] = tuple(int(size) for size in sizes.split(","))
             case ["--byzantine", named, *options]:

@@ -39,6 +39,22 @@ def test_a_plan_changed_within_reason_is_none_the_worse() -> None:
 
 
 @pytest.mark.parametrize(
+    "links",
+    [
+        5,
+        {},
+        {"regions": [0] * 4},
+        {"regions": [0] * 4, "delays_us": [5]},
+        {"regions": [0] * 4, "delays_us": [[5]], "speed": 1},
+    ],
+    ids=str,
+)
+def test_links_of_another_shape_are_none(links: Any) -> None:
+    with pytest.raises(OperatorError, match="this is not a plan"):
+        written(links=links)
+
+
+@pytest.mark.parametrize(
     ("changes", "objection"),
     [
         ({"n": 3}, "n is 4 at least"),
@@ -64,6 +80,10 @@ def test_a_plan_changed_within_reason_is_none_the_worse() -> None:
         ),
         ({"faults": [{"kind": "cut", "at": 1, "until": 5, "links": [[0, 77]]}]}, "names a replica that there is not"),
         ({"script": {"views": [], "view_ms": 0}}, "script.view_ms is 1 at least"),
+        ({"links": {"regions": [0], "delays_us": [[5]]}}, "links.regions are 4, one for each machine"),
+        ({"links": {"regions": [0] * 4, "delays_us": [[5]], "jitter_us": -1}}, "links.jitter_us is 0 at least"),
+        ({"links": {"regions": [0] * 4, "delays_us": [[5]], "up": [1, 1, 1, 0]}}, "links.up and links.down are empty"),
+        ({"max_payload_bytes": 0}, "max_payload_bytes is 1 at least"),
     ],
 )
 def test_what_makes_no_run_is_said(changes: dict[str, Any], objection: str) -> None:

@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
             "bftledger sim --seed 7 --html run.html   and drawn, message by message",
             "bftledger sim --seed 7 --byzantine equivocate --replicas 4",
             "bftledger sim --seeds 10000 --jobs 2     a campaign",
+            "bftledger sim --seeds 100 --network wan  over long distances",
             "bftledger sim --twins 1                  all 16,384 ways to have a twin",
             "bftledger sim --seeds 100 --excess       f+1 traitors: they fork it",
         ),
@@ -72,6 +73,15 @@ def sim(
     views: Annotated[
         int | None, typer.Option(min=1, max=16, help="With --twins: so many views have a partition.  [default: 3]")
     ] = None,
+    network: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What the replicas are connected by, for good: wan (regions around the world), tails (now and then a "
+            "message takes very long), narrow (lines that carry little), mixed (of these what the seed draws, and "
+            "hostile clients that never stop).  [default: one place, and as much as one likes]",
+        ),
+    ] = "",
     calm: Annotated[bool, typer.Option("--calm", help="No faults and no traitors but those that are named.")] = False,
     real_keys: Annotated[bool, typer.Option("--ed25519", help="Sign with Ed25519 instead of keyed hashes.")] = False,
     plan: Annotated[
@@ -114,6 +124,7 @@ def sim(
         twins=twins,
         partitions=partitions,
         views=views,
+        network=network,
     )
     wanted = simulate.Wanted(source=options.source(), words=options.words(), json=json)
     _refuse_nonsense(context)
@@ -144,6 +155,7 @@ _DRAWN: Final = (
     "views",
     "calm",
     "real_keys",
+    "network",
 )
 
 

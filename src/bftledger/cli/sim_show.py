@@ -25,7 +25,7 @@ def subject_of(report: Report) -> Subject:
     plan = report.plan
     return Subject(
         seed=plan.seed,
-        genesis=genesis_of(plan.n, plan.real_keys),
+        genesis=genesis_of(plan.n, plan.real_keys, plan.max_payload_bytes),
         traitors=traitors_of(plan),
         cores=cores_of(plan),
         spans=spans_of(plan),
@@ -74,6 +74,8 @@ def show_report(report: Report, subject: Subject, recording: Recording, html: Pa
     hostile = f", and {output.plural(work.hostile, 'hostile client')}" if work.hostile else ""
     asked = f"{output.plural(work.clients, 'client')} with {output.plural(work.operations, 'operation')}"
     output.paragraph(f"{asked}{' each' if work.clients > 1 else ''}{hostile}.")
+    if plan.links is not None:
+        output.paragraph(f"Network: {plan.links}.")
     sendings = [event for event in recording.events if isinstance(event, Sending)]
     happenings = [event for event in recording.events if not isinstance(event, Sending)]
     describer = describer_of(subject)

@@ -13,7 +13,7 @@ from bftledger.adversary import catalogue
 from bftledger.base.errors import OperatorError
 from bftledger.cli import output, sim_campaign
 from bftledger.cli.sim_show import facts_of, show_report, size_of, subject_of
-from bftledger.sim import handwritten
+from bftledger.sim import handwritten, shapes
 from bftledger.sim.campaign import Source
 from bftledger.sim.diagram import diagram
 from bftledger.sim.draw import Choice
@@ -53,6 +53,7 @@ class Options:
     twins: int
     partitions: int | None
     views: int | None
+    network: str
 
     def source(self) -> Source:
         """What makes plans of seeds. Raises `Misused`."""
@@ -67,6 +68,8 @@ class Options:
             raise output.Misused("--excess is about traitors that collude in any case: leave out --collude")
         if self.collude and not self.byzantine:
             raise output.Misused("--collude is about replicas that --byzantine names: name some")
+        if self.network not in ("", *shapes.NAMES):
+            raise output.Misused(f"--network {self.network}: give one of {', '.join(shapes.NAMES)}")
         sizes = _sizes(self.replicas)
         choice = Choice(
             sizes=sizes,
@@ -75,6 +78,7 @@ class Options:
             collude=self.collude,
             calm=self.calm,
             real_keys=self.real_keys,
+            network=self.network,
         )
         for n in sorted(set(sizes)) if self.byzantine else ():
             try:
@@ -84,6 +88,8 @@ class Options:
         return choice
 
     def _family(self) -> Family:
+        if self.network:
+            raise output.Misused("--twins says who hears whom: leave out --network")
         if self.byzantine or self.excess or self.collude or self.calm or self.real_keys:
             raise output.Misused("--twins says all that goes wrong: leave out --byzantine, --excess and their like")
         sizes = _sizes(self.replicas)
@@ -108,6 +114,7 @@ class Options:
             said += f" --twins {self.twins}"
         said += "" if self.partitions is None else f" --partitions {self.partitions}"
         said += "" if self.views is None else f" --views {self.views}"
+        said += f" --network {self.network}" if self.network else ""
         flags = (
             ("--excess", self.excess),
             ("--collude", self.collude),

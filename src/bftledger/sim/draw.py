@@ -14,6 +14,7 @@ from bftledger.check.progress import IN_A_ROW
 from bftledger.pbft.settings import Settings
 from bftledger.sim.laden import laden
 from bftledger.sim.plan import Crash, Cut, Fault, Jump, Plan, Slow, Storm, Weather, Work
+from bftledger.sim.shapes import shaped
 from bftledger.sim.staged import staged
 
 MIXED: Final = 0.6
@@ -47,7 +48,7 @@ class Choice:
     so that the oracles must object. `collude`: those that are named share their keys. `calm`: no faults at all; with
     `excess`, nothing keeps those apart who are told different things, and fewer plans fork.
     `stages`: so many have a script, but never one that is to be calm or to fork. `loads`: so many of the others have a
-    primary that orders without end, unless traitors are named.
+    primary that orders without end, unless traitors are named. `network`: one of `shapes.NAMES`, or the weather alone.
     """
 
     sizes: tuple[int, ...] = (4, 4, 4, 7)
@@ -58,9 +59,14 @@ class Choice:
     real_keys: bool = False
     stages: float = STAGED
     loads: float = LADEN
+    network: str = ""
 
     def plan(self, seed: int) -> Plan:
         """The plan of that seed."""
+        plan = self._plan(seed)
+        return shaped(plan, self.network) if self.network else plan
+
+    def _plan(self, seed: int) -> Plan:
         drawn = _Draw(seed, self)
         plan = drawn.plan()
         if self.excess:

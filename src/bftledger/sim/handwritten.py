@@ -16,6 +16,7 @@ from bftledger.sim.plan import Crash, Cut, Jump, Plan, Slow, Storm, Work
 
 LEAST_N: Final = 4
 LEAST: Final[dict[tuple[type, str], int | None]] = {
+    (Plan, "max_payload_bytes"): 1,
     (Crash, "sent"): -1,
     (Jump, "by_ms"): None,
     **{(Work, name): 1 for name in ("clients", "operations", "keys", "burst")},
@@ -39,6 +40,9 @@ def _objections(plan: Plan) -> Iterator[str]:
             yield from _numbers(fault.weather, f"faults[{number}].weather.")
         if not fault.at < fault.until <= plan.heal_at:
             yield f"faults[{number}] has to begin before it ends, and to end by heal_at"
+    if plan.links is not None:
+        yield from _numbers(plan.links, "links.")
+        yield from plan.links.objections(plan.n + len(plan.twins))
     if any(type(skew) is not int for skew in plan.skew_ms):
         yield "skew_ms are whole numbers"
     if plan.script is not None and plan.script.view_ms < 1:

@@ -21,8 +21,8 @@ _PAUSE_US: Final = 150_000
 
 
 class HostileClient:
-    """Acts now and then until the run heals. It is a member with a key of its own and nothing to lose,
-    and has another key that the genesis does not list."""
+    """Acts now and then until the run heals, and after that, if the plan says so, less often. It is a member with a key
+    of its own and nothing to lose, and has another key that the genesis does not list."""
 
     def __init__(self, number: int, world: "World", plan: Plan) -> None:
         self._number = plan.work.clients + number
@@ -36,7 +36,8 @@ class HostileClient:
 
     def act(self) -> None:
         """Sends something to one replica or to all; then rests for a while."""
-        if self._world.is_healed:
+        rest_us = 1_000 * self._plan.work.hostile_rest_ms
+        if self._world.is_healed and not rest_us:
             return
         chance = self._chance
         kind, frame = self._frame()
@@ -44,7 +45,8 @@ class HostileClient:
         for replica in replicas if chance.random() < 0.3 else (chance.randrange(self._plan.n),):
             self._world.counts[f"hostile: {kind}"] += 1
             self._world.to_replica(self._number, ReplicaId(replica), frame)
-        self._world.at(self._world.now + 1 + chance.randrange(_PAUSE_US), self.act)
+        pause = rest_us + chance.randrange(rest_us) if self._world.is_healed else 1 + chance.randrange(_PAUSE_US)
+        self._world.at(self._world.now + pause, self.act)
 
     def _frame(self) -> tuple[str, bytes]:
         """What is sent, and what to call it."""

@@ -143,7 +143,8 @@ class _Search:
         faulty = {*plan.traitors, *plan.twins}
         named = {*faulty, *(place for fault in plan.faults for place in _places(fault))}
         if plan.script is None and max(named, default=0) < LEAST_N and len(faulty) <= (LEAST_N - 1) // 3:
-            self.accepts(replace(plan, n=LEAST_N, skew_ms=plan.skew_ms[:LEAST_N]))
+            links = plan.links and plan.links.of(range(LEAST_N))
+            self.accepts(replace(plan, n=LEAST_N, skew_ms=plan.skew_ms[:LEAST_N], links=links))
 
     def times(self) -> None:
         """Faults that end earlier and begin later, and an earlier end of all of them."""
@@ -200,6 +201,8 @@ _PLAIN: Final[tuple[dict[str, Any], ...]] = (
     {"skew_ms": ()},
     {"round_us": Plan(seed=0).round_us},
     {"real_keys": False},
+    {"links": None},
+    {"max_payload_bytes": Plan(seed=0).max_payload_bytes},
 )
 
 _USUAL: Final[dict[str, dict[str, Any]]] = {
@@ -212,6 +215,7 @@ _USUAL: Final[dict[str, dict[str, Any]]] = {
         "lifetime_ms": Work().lifetime_ms,
         "patience_ms": Work().patience_ms,
         "spread_ms": 0,
+        "hostile_rest_ms": 0,
     },
 }
 
@@ -264,6 +268,7 @@ def without_twin(plan: Plan, twin: ReplicaId) -> Plan:
         twins=tuple(other for other in plan.twins if other != twin),
         script=script,
         skew_ms=plan.skew_ms[:gone] + plan.skew_ms[gone + 1 :],
+        links=plan.links and plan.links.of([place for place in range(plan.n + len(plan.twins)) if place != gone]),
         faults=tuple(fault for fault in plan.faults if max(_places(fault), default=0) < plan.n),
     )
 

@@ -37,7 +37,7 @@ class Oracles(Watch):
         self._agreement = agreement.Agreement()
         self._promises = Promises()
         self._duties = Duties()
-        group = genesis_of(plan.n, plan.real_keys).group
+        group = genesis_of(plan.n, plan.real_keys, plan.max_payload_bytes).group
         is_borne = group.n - len(plan.honest) <= group.f
         self._patience = progress.Patience(plan.settings, group, plan.honest if is_borne else ())
         self._answers = limits.Answers()

@@ -12,9 +12,13 @@ from typing import Any, Final, TypeVar
 from bftledger.base.errors import OperatorError
 from bftledger.base.ids import Millis, ReplicaId
 from bftledger.pbft.settings import Settings
+from bftledger.sim.links import Links
 from bftledger.sim.script import Script
 
 FORMAT: Final = 1
+
+MAX_PAYLOAD_BYTES: Final = 65_536
+"""What a transaction of a run may hold at most, unless its plan says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +102,8 @@ class Work:
     rests up to so long between two. `hostile`: so many clients more send what nobody should send. `patience_ms`: a
     client waits so long for one replica before it asks all. `spread_ms`: each client begins so long after the last.
     `forgets`: of so many transactions a client forgets that they are under way, or their outcome, and asks later.
+    `hostile_rest_ms`: from healing on a hostile client rests so long between two things that it sends, up to twice as
+    long; 0: it stops then.
     """
 
     clients: int = 3
@@ -112,6 +118,7 @@ class Work:
     patience_ms: Millis = Millis(500)
     spread_ms: int = 0
     forgets: float = 0.0
+    hostile_rest_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +127,8 @@ class Plan:
 
     `twins`: Byzantine replicas of another kind: each runs on two machines, both of them honest, with one key. Where
     machines are named, the second ones come after the last replica, in this order. `script`: who hears whom in which
-    view.
+    view. `links`: how far machines are from one another, and what their lines carry, beside the weather.
+    `max_payload_bytes`: what the genesis allows a transaction to hold.
     """
 
     seed: int
@@ -136,11 +144,18 @@ class Plan:
     work: Work = Work()
     heal_at: int = 0
     real_keys: bool = False
+    links: Links | None = None
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES
 
     @property
     def honest(self) -> tuple[ReplicaId, ...]:
         """All replicas that are neither traitors nor twins."""
         return tuple(ReplicaId(i) for i in range(self.n) if i not in self.traitors and i not in self.twins)
+
+    @property
+    def connections(self) -> int:
+        """So many has each machine: one to every other one, and to each client."""
+        return self.n + len(self.twins) - 1 + self.work.clients + self.work.hostile
 
     def to_json(self) -> dict[str, Any]:
         """As values that JSON can hold."""
@@ -163,6 +178,8 @@ class Plan:
             values["twins"] = tuple(map(ReplicaId, values.get("twins", ())))
             script = values.get("script")
             values["script"] = None if script is None else Script.from_json(script)
+            links = values.get("links")
+            values["links"] = None if links is None else Links.from_json(links)
             values["faults"] = tuple(_fault(item) for item in values["faults"])
             values["traitors"] = {ReplicaId(int(i)): tuple(names) for i, names in values["traitors"].items()}
             return _of(Plan, values)

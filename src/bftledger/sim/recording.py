@@ -22,6 +22,7 @@ class Fate(Enum):
     WITHHELD = "withheld by an adversary"
     IGNORED = "ignored by an adversary"
     UNHEARD = "nobody listens there"
+    ON_THE_WAY = "still on the way in the end"
 
 
 class Kind(Enum):
@@ -93,7 +94,10 @@ class Observer(Protocol):
 
     def sent(self, sending: Sending) -> None:
         """A frame left, or did not. `arrives` and `fate` are complete, but for receivers that crash before, and for
-        adversaries that will ignore it."""
+        adversaries that will ignore it.
+
+        Where the plan has links, it is `ON_THE_WAY`, and what becomes of it is in `sending` when it is known.
+        """
         ...
 
     def happened(self, happening: Happening) -> None:

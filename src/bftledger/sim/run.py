@@ -8,6 +8,7 @@ from typing import Final
 from bftledger.base.ids import ReplicaId, Seq, View
 from bftledger.check import evidence, progress
 from bftledger.check.violation import Violation
+from bftledger.sim import promise
 from bftledger.sim.bound import recovery_bound_ms
 from bftledger.sim.calls import Call
 from bftledger.sim.oracles import Oracles
@@ -70,6 +71,7 @@ def _live(world: World, oracles: Oracles) -> tuple[list[Violation], bool]:
     """Lets the run happen. Returns what took too long, and whether everybody has caught up."""
     plan = world.plan
     world.run(1_000 * plan.heal_at)
+    promise.begin(world)
     bound_us = 1_000 * recovery_bound_ms(world)
     answered = False
     while not (answered or oracles.is_forked or _overdue(world, bound_us)):  # after a fork nobody need go on
@@ -79,6 +81,7 @@ def _live(world: World, oracles: Oracles) -> tuple[list[Violation], bool]:
     if oracles.is_forked:
         _let_them_compare(world)
     found = _overdue(world, bound_us)
+    found += promise.check_kept(world)
     found += progress.check_views(oracles.entered, healed=plan.heal_at, group=world.genesis.group)
     if _is_calm(plan):
         found += progress.check_calm(oracles.entered)
@@ -92,7 +95,7 @@ def _is_calm(plan: Plan) -> bool:
     as many messages in a row as a request takes to be ordered fit into the time-out."""
     weather, settings = plan.weather, plan.settings
     is_disturbed = plan.traitors or plan.twins or plan.faults or plan.script or weather.loss or weather.bytes_per_ms
-    is_prompt = progress.IN_A_ROW * (weather.delay_us + weather.jitter_us) <= 1_000 * settings.request_timeout_ms
+    is_prompt = progress.IN_A_ROW * promise.slowest_us(plan) <= 1_000 * settings.request_timeout_ms
     skew = max(plan.skew_ms, default=0) - min(plan.skew_ms, default=0)
     return not is_disturbed and is_prompt and skew <= settings.clock_skew_ms
 

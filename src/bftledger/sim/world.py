@@ -37,11 +37,12 @@ from bftledger.sim.host import (
 )
 from bftledger.sim.hostile import HostileClient
 from bftledger.sim.keys import KeyRing
+from bftledger.sim.lines import Lines
 from bftledger.sim.network import Network
 from bftledger.sim.ordeal import Ordeal
 from bftledger.sim.places import client_of, place_of, route_of
-from bftledger.sim.plan import Plan
-from bftledger.sim.recording import Fate, Kind, Observer
+from bftledger.sim.plan import MAX_PAYLOAD_BYTES, Plan
+from bftledger.sim.recording import Fate, Kind, Observer, Sending
 from bftledger.sim.script import Script
 from bftledger.sim.telling import Telling, request
 from bftledger.sim.timeline import Timeline
@@ -56,7 +57,7 @@ CLIENTS: Final = 32
 
 
 @cache
-def genesis_of(n: int, real_keys: bool) -> Genesis:
+def genesis_of(n: int, real_keys: bool, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Genesis:
     """The group of `n` replicas that runs of this size have in common. Its members are clients, and the replicas, so
     that traitors may submit as well."""
     ring = _KEYS[real_keys]
@@ -65,7 +66,14 @@ def genesis_of(n: int, real_keys: bool) -> Genesis:
         signers += (ring.client(i), ring.signer(f"hostile client {i}"))
     members = tuple(signer.public_key for signer in signers)
     replicas = tuple(ReplicaKeys(ring.replica(i).public_key, bytes([i + 1]) * 32) for i in range(n))
-    return Genesis(name="simulated", created=START_MS, app="kv", replicas=replicas, members=members)
+    return Genesis(
+        name="simulated",
+        created=START_MS,
+        app="kv",
+        replicas=replicas,
+        members=members,
+        max_payload_bytes=max_payload_bytes,
+    )
 
 
 def verifier_of(real_keys: bool) -> Verifier:
@@ -88,7 +96,7 @@ class World(Timeline):
         super().__init__()
         self.plan: Final = plan
         self.keys: Final = _KEYS[plan.real_keys]
-        self.genesis: Final = genesis_of(plan.n, plan.real_keys)
+        self.genesis: Final = genesis_of(plan.n, plan.real_keys, plan.max_payload_bytes)
         self.door: Final = SharedDoor(self.genesis.group, self.keys.verifier)
         self.network: Final = Network(plan.weather, Random(f"network {plan.seed}"))
         self.counts: Counter[str] = Counter()
@@ -100,6 +108,9 @@ class World(Timeline):
         self._telling: Final = Telling(self, observer)
         self._chronicle: Final = None if observer is None else Chronicle(observer)
         self._trace: Final = Trace()
+        self.lines: Final = (
+            None if plan.links is None else Lines(plan.links, self, self._trace, Random(f"links {plan.seed}"))
+        )
         ids = (*self.genesis.group.replicas, *plan.twins)
         self.hosts: Final = [Host(i, plan.round_us, place) for place, i in enumerate(ids)]
         self._machines: Final = {i: [host for host in self.hosts if host.id == i] for i in self.genesis.group.replicas}
@@ -296,14 +307,39 @@ class World(Timeline):
         first = 0 if isinstance(arrives, Fate) else arrives[0]
         self.counts["messages"] += 1
         self._trace.note(self.now, host.place, receiver.place, len(frame), first, frame)
-        self._telling.sent(host.lane, receiver.lane, frame, arrives, is_lie=is_lie)
+        sending = self._telling.sent(host.lane, receiver.lane, frame, self._told(arrives), is_lie=is_lie)
         if isinstance(arrives, Fate):
             self.counts["cut_off" if arrives is Fate.CUT else "lost"] += 1
             return
         if len(arrives) > 1:
             self.counts["duplicated"] += 1
+        then = partial(self._input, receiver, arriving)
+        self._bring(host.place, receiver.place, len(frame), arrives, then, sending)
+
+    def _told(self, arrives: list[int] | Fate) -> list[int] | Fate:
+        """What is known of a frame when it leaves: not when it arrives, if the plan has links."""
+        return arrives if isinstance(arrives, Fate) or self.lines is None else Fate.ON_THE_WAY
+
+    def _bring(
+        self, source: int, to: int, size: int, arrives: list[int], then: Callable[[], None], sending: Sending | None
+    ) -> None:
+        """Calls `then` for each copy: when the weather says that it arrives, or later, if the plan has links."""
+        if self.lines is None:
+            for at in arrives:
+                self.at(at, then)
+            return
+        if sending is not None:
+            then = partial(self._seen, sending, then)
+        in_order = self.network.weather.in_order
         for at in arrives:
-            self.at(at, partial(self._input, receiver, arriving))
+            self.lines.carry(source, to, size, then, later_us=at - self.now, in_order=in_order)
+
+    def _seen(self, sending: Sending, then: Callable[[], None]) -> None:
+        """A copy is there."""
+        if sending.fate is Fate.ON_THE_WAY:
+            sending.fate = None
+        sending.arrives.append(self.now)
+        then()
 
     def _passes(self, script: Script, host: Host, receiver: Host, frame: bytes) -> bool:
         """Whether the script lets a frame through; what is no message is none of its business."""
@@ -323,11 +359,10 @@ class World(Timeline):
         for host in self._machines[replica]:
             arrives = self.network.send(place, host.place, len(frame), self.now)
             self._trace.note(self.now, place, host.place, len(frame))
-            sending = self._telling.sent(place, host.lane, frame, arrives)
+            sending = self._telling.sent(place, host.lane, frame, self._told(arrives))
             if not isinstance(arrives, Fate):
-                arriving = request(route, frame, sending)
-                for at in arrives:
-                    self.at(at, partial(self._input, host, arriving))
+                then = partial(self._input, host, request(route, frame, sending))
+                self._bring(place, host.place, len(frame), arrives, then, sending)
 
     def _reply(self, host: Host, route: bytes, frame: bytes, is_lie: bool) -> None:
         number = client_of(route)
@@ -339,10 +374,10 @@ class World(Timeline):
         client = self.clients[number]
         arrives = self.network.send(host.place, place, len(frame), self.now)
         self._trace.note(self.now, host.place, place, len(frame))
-        self._telling.sent(host.lane, place, frame, arrives, is_lie=is_lie)
+        sending = self._telling.sent(host.lane, place, frame, self._told(arrives), is_lie=is_lie)
         if not isinstance(arrives, Fate):
-            for at in arrives:
-                self.at(at, partial(client.receive, host.id, frame))
+            then = partial(client.receive, host.id, frame)
+            self._bring(host.place, place, len(frame), arrives, then, sending)
 
     def wake(self, client: Client, at: int) -> None:
         """Calls the client at that time."""
