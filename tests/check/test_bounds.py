@@ -111,19 +111,19 @@ def test_times_of_what_the_primary_does_have_limits() -> None:
     ]
 
 
-def test_what_is_kept_back_is_two_times_for_each_number_of_the_log() -> None:
+def test_what_is_kept_back_is_four_times_for_each_number_of_the_log() -> None:
     state = a_replica(window=4).state
     probe = Probe(Millis(0), 0, shared=True)
     state.slots = {Seq(seq): Slot(Seq(seq)) for seq in range(1, 9)}
-    state.pace.kept_back = {Seq(seq): [probe, probe] for seq in range(1, 9)}
+    state.pace.kept_back = {Seq(seq): [probe] * 4 for seq in range(1, 9)}
     assert over(state) == []
 
     state.slots[Seq(9)] = Slot(Seq(9))
-    state.pace.kept_back[Seq(9)] = [probe] * 3
+    state.pace.kept_back[Seq(9)] = [probe] * 5
     assert over(state) == [
         "bounds: slots of the log at replica 1: 9, at most 8",
         "bounds: proposals kept back at replica 1: 9, at most 8",
-        "bounds: times of one proposal kept back at replica 1: 3, at most 2",
+        "bounds: times of one proposal kept back at replica 1: 5, at most 4",
     ]
 
 

@@ -80,7 +80,7 @@ def _pace_bounds(state: State) -> Iterator[Bound]:
     yield Bound("transactions timed that wait", len(with_primary), limit)
     in_log = [seq for seq in pace.kept_back if seq in state.slots]
     yield Bound("proposals kept back", len(in_log), 2 * state.settings.window)
-    yield Bound("times of one proposal kept back", max(map(len, pace.kept_back.values()), default=0), 2)
+    yield Bound("times of one proposal kept back", max(map(len, pace.kept_back.values()), default=0), 4)
     executed = sum(seq <= state.executed for seq in pace.kept_back)
     yield Bound("proposals kept back that are executed", executed, 0)
     yield Bound("agreements timed", len(pace.accepted), TIMED)
