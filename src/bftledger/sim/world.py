@@ -22,6 +22,7 @@ from bftledger.ledger.asking import Timing
 from bftledger.ledger.proofs import Proofs
 from bftledger.ledger.session import Session
 from bftledger.pbft.timers import Timer
+from bftledger.sim.carriage import Carriage
 from bftledger.sim.chronicle import Chronicle
 from bftledger.sim.client import Client
 from bftledger.sim.door import SharedDoor
@@ -37,16 +38,13 @@ from bftledger.sim.host import (
 )
 from bftledger.sim.hostile import HostileClient
 from bftledger.sim.keys import KeyRing
-from bftledger.sim.lines import Lines
-from bftledger.sim.network import Network
 from bftledger.sim.ordeal import Ordeal
 from bftledger.sim.places import client_of, place_of, route_of
 from bftledger.sim.plan import MAX_PAYLOAD_BYTES, Plan
-from bftledger.sim.recording import Fate, Kind, Observer, Sending
+from bftledger.sim.recording import Fate, Kind, Observer
 from bftledger.sim.script import Script
 from bftledger.sim.telling import Telling, request
 from bftledger.sim.timeline import Timeline
-from bftledger.sim.trace import Trace
 from bftledger.sim.watch import Watch
 
 _KEYS: Final = {False: KeyRing(), True: KeyRing(real=True)}
@@ -98,7 +96,6 @@ class World(Timeline):
         self.keys: Final = _KEYS[plan.real_keys]
         self.genesis: Final = genesis_of(plan.n, plan.real_keys, plan.max_payload_bytes)
         self.door: Final = SharedDoor(self.genesis.group, self.keys.verifier)
-        self.network: Final = Network(plan.weather, Random(f"network {plan.seed}"))
         self.counts: Counter[str] = Counter()
         """What happened how often, for whoever adds up many runs."""
         self._partitions: Final[set[View]] = set()
@@ -107,10 +104,9 @@ class World(Timeline):
         self._watch: Final = watch or Watch()
         self._telling: Final = Telling(self, observer)
         self._chronicle: Final = None if observer is None else Chronicle(observer)
-        self._trace: Final = Trace()
-        self.lines: Final = (
-            None if plan.links is None else Lines(plan.links, self, self._trace, Random(f"links {plan.seed}"))
-        )
+        self._carriage: Final = Carriage(plan, self, self._telling)
+        self.network: Final = self._carriage.network
+        self.lines: Final = self._carriage.lines
         ids = (*self.genesis.group.replicas, *plan.twins)
         self.hosts: Final = [Host(i, plan.round_us, place) for place, i in enumerate(ids)]
         self._machines: Final = {i: [host for host in self.hosts if host.id == i] for i in self.genesis.group.replicas}
@@ -301,45 +297,19 @@ class World(Timeline):
 
     def _carry(self, host: Host, receiver: Host, frame: bytes, arriving: Input, is_lie: bool) -> None:
         """One frame on its way; `arriving` is what its receiver is given."""
-        arrives: list[int] | Fate = Fate.CUT
-        if self.plan.script is None or self._passes(self.plan.script, host, receiver, frame):
-            arrives = self.network.send(host.place, receiver.place, len(frame), self.now)
-        first = 0 if isinstance(arrives, Fate) else arrives[0]
+        script = self.plan.script
+        is_apart = script is not None and not self._passes(script, host, receiver, frame)
+        lanes = host.lane, receiver.lane
+        way = self._carriage.between_replicas(
+            host.place, receiver.place, frame, lanes, is_lie=is_lie, is_apart=is_apart
+        )
         self.counts["messages"] += 1
-        self._trace.note(self.now, host.place, receiver.place, len(frame), first, frame)
-        sending = self._telling.sent(host.lane, receiver.lane, frame, self._told(arrives), is_lie=is_lie)
-        if isinstance(arrives, Fate):
-            self.counts["cut_off" if arrives is Fate.CUT else "lost"] += 1
+        if way.fate is not None:
+            self.counts["cut_off" if way.fate is Fate.CUT else "lost"] += 1
             return
-        if len(arrives) > 1:
+        if way.copies > 1:
             self.counts["duplicated"] += 1
-        then = partial(self._input, receiver, arriving)
-        self._bring(host.place, receiver.place, len(frame), arrives, then, sending)
-
-    def _told(self, arrives: list[int] | Fate) -> list[int] | Fate:
-        """What is known of a frame when it leaves: not when it arrives, if the plan has links."""
-        return arrives if isinstance(arrives, Fate) or self.lines is None else Fate.ON_THE_WAY
-
-    def _bring(
-        self, source: int, to: int, size: int, arrives: list[int], then: Callable[[], None], sending: Sending | None
-    ) -> None:
-        """Calls `then` for each copy: when the weather says that it arrives, or later, if the plan has links."""
-        if self.lines is None:
-            for at in arrives:
-                self.at(at, then)
-            return
-        if sending is not None:
-            then = partial(self._seen, sending, then)
-        in_order = self.network.weather.in_order
-        for at in arrives:
-            self.lines.carry(source, to, size, then, later_us=at - self.now, in_order=in_order)
-
-    def _seen(self, sending: Sending, then: Callable[[], None]) -> None:
-        """A copy is there."""
-        if sending.fate is Fate.ON_THE_WAY:
-            sending.fate = None
-        sending.arrives.append(self.now)
-        then()
+        way.bring(partial(self._input, receiver, arriving))
 
     def _passes(self, script: Script, host: Host, receiver: Host, frame: bytes) -> bool:
         """Whether the script lets a frame through; what is no message is none of its business."""
@@ -357,12 +327,8 @@ class World(Timeline):
         """A client sends a request."""
         route, place = route_of(client), place_of(client)
         for host in self._machines[replica]:
-            arrives = self.network.send(place, host.place, len(frame), self.now)
-            self._trace.note(self.now, place, host.place, len(frame))
-            sending = self._telling.sent(place, host.lane, frame, self._told(arrives))
-            if not isinstance(arrives, Fate):
-                then = partial(self._input, host, request(route, frame, sending))
-                self._bring(place, host.place, len(frame), arrives, then, sending)
+            way = self._carriage.with_client(place, host.place, frame, (place, host.lane))
+            way.bring(partial(self._input, host, request(route, frame, way.sending)))
 
     def _reply(self, host: Host, route: bytes, frame: bytes, is_lie: bool) -> None:
         number = client_of(route)
@@ -371,13 +337,8 @@ class World(Timeline):
         if number >= len(self.clients):  # nobody hostile listens
             self._telling.sent(host.lane, place, frame, Fate.UNHEARD, is_lie=is_lie)
             return
-        client = self.clients[number]
-        arrives = self.network.send(host.place, place, len(frame), self.now)
-        self._trace.note(self.now, host.place, place, len(frame))
-        sending = self._telling.sent(host.lane, place, frame, self._told(arrives), is_lie=is_lie)
-        if not isinstance(arrives, Fate):
-            then = partial(client.receive, host.id, frame)
-            self._bring(host.place, place, len(frame), arrives, then, sending)
+        way = self._carriage.with_client(host.place, place, frame, (host.lane, place), is_lie=is_lie)
+        way.bring(partial(self.clients[number].receive, host.id, frame))
 
     def wake(self, client: Client, at: int) -> None:
         """Calls the client at that time."""
@@ -386,7 +347,7 @@ class World(Timeline):
     @property
     def trace_hash(self) -> str:
         """Of what was sent so far, as `trace.Trace` notes it: 32 hexadecimal digits."""
-        return self._trace.digest()
+        return self._carriage.trace.digest()
 
     def _heal(self) -> None:
         self.is_healed = True
