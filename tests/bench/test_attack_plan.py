@@ -2,9 +2,22 @@
 
 import pytest
 
+from bftledger.adversary import catalogue
 from bftledger.adversary.catalogue import names
 from bftledger.base.errors import OperatorError
-from bftledger.bench.attack_plan import EXCUSED, FAMILIES, FEW, HONEST, SILENT, Occasion, Place, attacks, parse
+from bftledger.bench.attack_plan import (
+    COLLUSIVE,
+    EXCUSED,
+    FAMILIES,
+    FEW,
+    HONEST,
+    SILENT,
+    Occasion,
+    Place,
+    attacks,
+    control,
+    parse,
+)
 
 
 def test_all_are_those_of_the_catalogue_in_its_order() -> None:
@@ -52,7 +65,7 @@ def test_nothing_left_to_run_is_said() -> None:
 @pytest.mark.parametrize(
     ("text", "traitors"), [("equivocate", [0, 1]), ("silent-new-view", [1, 2]), ("flip-flop", [5, 6])]
 )
-def test_a_traitor_stands_where_it_does_most_harm(text: str, traitors: list[int]) -> None:
+def test_where_a_traitor_stands_follows_from_its_family(text: str, traitors: list[int]) -> None:
     assert parse(text, faulty=2).traitors(7) == traitors
 
 
@@ -101,3 +114,48 @@ def test_what_is_said_of_behaviours_is_said_of_some_that_there_are() -> None:
 
 def test_in_a_control_nobody_lies() -> None:
     assert (HONEST.name, HONEST.traitors(4), HONEST.family, HONEST.is_few(0)) == ("honest", [], "Control", False)
+
+
+def test_controls_are_called_by_what_happens_in_them() -> None:
+    found = {occasion: control(occasion) for occasion in Occasion}
+
+    assert [attack.name for attack in found.values()] == ["honest", "honest, primary stopped", "honest, backup stopped"]
+    assert all(attack.is_control and attack.occasion is occasion for occasion, attack in found.items())
+
+
+@pytest.mark.parametrize("name", ["garbage", "flood", "fetch-storm"])
+def test_of_all_the_floods_send_more_than_the_protocol_needs(name: str) -> None:
+    """9 frames for each block, and some 100 blocks a second, from the other three together."""
+    (attack,) = attacks(["all"], faulty=1, only=[name])
+    frames_per_tick = int(attack.behaviours[0].partition(":")[2])
+
+    assert frames_per_tick * 10 > 2 * 9 * 100
+
+
+def test_traitors_that_collude_hold_one_anothers_keys() -> None:
+    (attack,) = attacks(["equivocate+double-vote"], faulty=2, collude=True)
+    told = {traitor: attack.words(traitor, 7) for traitor in attack.traitors(7)}
+    lies = ["replica", "--behaviour", "equivocate", "--behaviour", "double-vote", "--accomplice"]
+
+    assert told == {0: [*lies, "1"], 1: [*lies, "0"]}
+
+
+def test_those_that_do_not_have_their_own_keys_only() -> None:
+    (attack,) = attacks(["flip-flop"], faulty=2)
+
+    assert attack.words(attack.traitors(7)[0], 7) == ["replica", "--behaviour", "flip-flop"]
+
+
+def test_all_that_collude_are_those_to_which_keys_make_a_difference() -> None:
+    found = attacks(["all"], faulty=2, collude=True)
+
+    assert [attack.name for attack in found] == list(COLLUSIVE)
+    assert all(attack.colludes and len(attack.traitors(7)) == 2 for attack in found)
+    for attack in found:
+        for behaviour in attack.behaviours:
+            catalogue.parse(behaviour)
+
+
+def test_nobody_colludes_with_itself() -> None:
+    with pytest.raises(OperatorError, match="--replicas 7"):
+        attacks(["equivocate"], faulty=1, collude=True)

@@ -1,9 +1,12 @@
 """The figures of a run under attack, made of what was seen in it."""
 
+from array import array
+
 import pytest
 
 from bftledger.bench.attack_plan import parse
-from tests.bench.attack_runs import BEGUN, ENDED, a_run
+from bftledger.bench.measured import Load, Measured
+from tests.bench.attack_runs import BEGUN, ENDED, START, a_run
 
 
 def test_until_an_honest_primary_takes_over_and_from_then_on() -> None:
@@ -44,3 +47,51 @@ def test_deviations_are_counted_by_the_second_and_few_are_marked() -> None:
     assert [a_run(deviations=count)["deviations_per_s"] for count in (40, 4)] == [5.0, 0.5]
     assert [a_run(deviations=count)["few_occasions"] for count in (40, 4, 0)] == [False, True, False]
     assert not a_run(attack=parse("silent", faulty=1), deviations=1)["few_occasions"]
+
+
+# ── stalls ──
+
+
+def stalled(rate: float | None, begin: float = BEGUN + 2.0) -> Measured:
+    """10 each second; those due in the second from `begin` on, the third of the attack, are done all at its end."""
+    due = [START + i / 10 for i in range(160)]
+    done = [begin + 1.0 if begin <= at < begin + 1.0 else at + 0.05 for at in due]
+    return Measured(
+        load=Load(clients=1, seconds=16.0, rate=rate),
+        start_s=START,
+        begun=array("d", due),
+        done=array("d", done),
+        failures=[],
+    )
+
+
+def test_in_an_open_loop_a_stall_is_charged_for_all_that_was_due_in_it() -> None:
+    found = a_run(done=stalled(10.0))
+
+    assert found["phases"]["attacked"]["max_ms"] == pytest.approx(1_000.0)
+    assert [round(ms) for ms in found["timeline"]["p50_ms"][4:8]] == [50, 50, 500, 50], "where they were due"
+    assert found["timeline"]["committed"][4:8] == [10, 10, 0, 20], "where their receipts came"
+    assert (found["rate"], found["kept_up"]) == (10.0, True)
+
+
+def test_it_is_charged_to_the_part_in_which_they_were_due() -> None:
+    found = a_run(done=stalled(10.0, ENDED - 0.5))["phases"]
+
+    assert [found[name]["max_ms"] for name in ("attacked", "after")] == pytest.approx([1_000.0, 500.0])
+    assert [found[name]["transactions"] for name in ("clean", "attacked", "after")] == [40, 75, 45]
+
+
+def test_in_a_closed_loop_latencies_stand_where_the_receipt_came() -> None:
+    found = a_run(done=stalled(None))
+
+    assert found["timeline"]["p50_ms"][6] is None
+    assert (found["rate"], found["kept_up"]) == (None, True)
+
+
+def test_stretches_without_a_receipt_are_in_the_row() -> None:
+    assert a_run(done=stalled(10.0))["gaps"] == [[pytest.approx(1.95), 3.0]]
+    assert a_run()["gaps"] == []
+
+
+def test_who_does_less_than_is_due_before_the_attack_did_not_keep_up() -> None:
+    assert not a_run(done=stalled(12.0))["kept_up"]

@@ -27,6 +27,7 @@ def a_run(ratio: float | None, *, behaviour: str = "slow", **more: Any) -> dict[
     usual: dict[str, Any] = {
         "behaviour": behaviour,
         "family": "Primary",
+        "traitors": [] if behaviour.startswith("honest") else [0],
         "ratio": ratio,
         "ratio_until_replaced": None,
         "slowest_ms": 10.0,
@@ -79,6 +80,16 @@ def test_controls_are_spread_over_every_round() -> None:
 
 def test_one_behaviour_has_its_controls_too() -> None:
     assert ordered("slow", repeat=1, controls=2) == ["honest 1", "honest 2", "slow 1"]
+
+
+def test_of_each_occasion_that_is_needed_there_are_controls() -> None:
+    assert ordered("slow", "wrong-new-view", "lie-blocks", "late", repeat=2, controls=1) == [
+        *("honest 1", "honest, primary stopped 1", "honest, backup stopped 1"),
+        *("slow 1", "wrong-new-view 1", "lie-blocks 1", "late 1"),
+        *("honest 2", "honest, primary stopped 2", "honest, backup stopped 2"),
+        *("slow 2", "wrong-new-view 2", "lie-blocks 2", "late 2"),
+    ]
+    assert ordered("wrong-new-view", repeat=1, controls=1) == ["honest, primary stopped 1", "wrong-new-view 1"]
 
 
 # ── one row ──

@@ -101,6 +101,15 @@ def test_an_attack_is_measured_judged_and_its_evidence_collected(measured: Path)
     assert set(row["phases"]) >= {"clean", "attacked", "after"}
     assert row["phases"]["clean"]["transactions"] > 0
     assert row["phases"]["attacked"]["tx_per_s"] == row["tx_per_s"]
+    assert [(one["replica"], one["is_traitor"]) for one in row["work"]] == [
+        (0, True),
+        (1, False),
+        (2, False),
+        (3, False),
+    ]
+    assert all(one["attacked"]["cpu_share"] is not None and None not in one["memory_mb"] for one in row["work"])
+    assert all(one["disk_mb"][-1] > 0 for one in row["work"])
+    assert row["protocol_messages_per_s"] > 0
 
 
 def test_its_timeline_has_the_beginning_the_end_and_every_receipt_between(measured: Path) -> None:
@@ -248,6 +257,9 @@ def test_the_page_needs_nothing_from_outside(measured: Path) -> None:
         (("-b", "silnt"), "try silent"),
         (("-b", "slow", "--replicas", "3"), "nobody may lie in so small a group"),
         (("-b", "slow", "--resume"), "name it with --json"),
+        (("-b", "slow", "--collude"), "let 2 lie, which needs --replicas 7"),
+        (("--sweep", "mute"), "take slow, late, garbage, flood"),
+        (("--sweep", "slow:2000"), "slow has no strength 2000"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(options: tuple[str, ...], words: str) -> None:
@@ -263,6 +275,13 @@ def test_times_are_three() -> None:
 
     assert ended.returncode == 2
     assert "as 4,8,4" in ended.stderr
+
+
+def test_a_rate_is_one() -> None:
+    ended = run("--rate", "100,200")
+
+    assert ended.returncode == 2
+    assert "'100,200' is not one rate per second" in ended.stderr
 
 
 def test_help_explains_by_example() -> None:

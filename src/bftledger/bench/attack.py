@@ -23,6 +23,7 @@ from bftledger.bench.attack_plan import Attack, Occasion
 from bftledger.bench.attack_row import Run, row
 from bftledger.bench.attack_verdict import judge
 from bftledger.bench.attack_watch import Event, Watch, events
+from bftledger.bench.attack_work import Usage
 from bftledger.bench.group import LocalGroup, made_home, running_group
 from bftledger.bench.load import running_load
 from bftledger.bench.measured import Load
@@ -49,7 +50,8 @@ class Misplaced(BftLedgerError):
 class Setup:
     """What all runs of a command have in common.
 
-    `parts_s`: how long it is clean, attacked, and clean again. `keep`: where the homes of the runs stay, if they do.
+    `parts_s`: how long it is clean, attacked, and clean again. `rate`: transactions due per second, in an open loop;
+    None for a closed one. `keep`: where the homes of the runs stay, if they do.
     """
 
     replicas: int
@@ -63,12 +65,14 @@ class Setup:
     bucket_s: float
     seed: int
     keep: Path | None
+    rate: float | None = None
 
     def load(self, receipts: Path) -> Load:
         """The clients' work, from the beginning of the clean part to the end of the last."""
         return Load(
             clients=self.clients,
             seconds=sum(self.parts_s),
+            rate=self.rate,
             size=self.size,
             warmup_s=self.warmup_s,
             processes=self.processes,
@@ -99,23 +103,30 @@ def _run(attack: Attack, setup: Setup, number: int) -> dict[str, Any] | None:
     """None if the primary was changed before the attack."""
     traitors = attack.traitors(setup.replicas)
     honest = [ReplicaId(i) for i in range(setup.replicas) if i not in traitors]
-    words = ("replica", *(w for name in attack.behaviours for w in ("--behaviour", name)))
     setup = replace(setup, seed=setup.seed + number - 1)
-    module = ("bftledger.cli.adversary", *words, "--seed", str(setup.seed), "--on-signal")
+    modules = {
+        i: ("bftledger.cli.adversary", *attack.words(i, setup.replicas), "--seed", str(setup.seed), "--on-signal")
+        for i in traitors
+    }
     with (
         _home(attack, setup, number) as home,
         tempfile.TemporaryDirectory(prefix="bftledger-receipts-") as receipts,
     ):
-        with running_group(home, instead=dict.fromkeys(traitors, module)) as group, Watch(home, honest) as watch:
+        with running_group(home, instead=modules) as group, Watch(home, honest) as watch:
             with running_load(group, setup.load(Path(receipts))) as load:
                 clean_s, attacked_s, _ = setup.parts_s
+                usages = [Usage.of(group, time.monotonic())]
                 load.sleep_until(clean_s)
                 if any(sight.view for sight in watch.newest().values()):
                     return None
+                usages.append(Usage.of(group, time.monotonic()))
                 noted = [_edge(_begins(traitors), "attack", group, traitors, signal.SIGUSR1)]
                 noted += _give_occasion(attack, group, watch, honest, attacked_s)
                 load.sleep_until(clean_s + attacked_s)
+                usages.append(Usage.of(group, time.monotonic()))
                 noted.append(_edge(_ends(traitors), "end", group, traitors, signal.SIGUSR2))
+                load.sleep_until(sum(setup.parts_s))
+                usages.append(Usage.of(group, time.monotonic()))
                 measured = load.finish()
             _settle(group, honest)
             sights = watch.sights
@@ -141,6 +152,7 @@ def _run(attack: Attack, setup: Setup, number: int) -> dict[str, Any] | None:
                 ended_s=ended_s,
                 verdict=judge(home, honest, Path(receipts), measured, course),
                 deviations=_deviations(home, traitors),
+                usages=usages,
                 group=home.genesis.group,
             )
         )

@@ -11,89 +11,64 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from statistics import median
 from string import Template
-from typing import Any
+from typing import Any, Final
 
 from bftledger.bench import attack_words as words
-from bftledger.bench.attack_cells import AIM, convicts, deeds, is_slow, mark, row_html
+from bftledger.bench.attack_cells import convicts, mark, row_html
+from bftledger.bench.attack_cost import AIM, cost, dearest_first, gaps, is_down, is_noise, is_slow
+from bftledger.bench.attack_curves import sweeps_html
+from bftledger.bench.attack_detail import deeds
+from bftledger.bench.attack_dots import outages, strip
 from bftledger.bench.attack_foot import method, setting
-from bftledger.bench.attack_repeats import repeats
-from bftledger.bench.attack_shapes import strip
+from bftledger.bench.attack_shapes import TOP
+from bftledger.bench.attack_story import figures, story, title
+from bftledger.bench.attack_sweep import points
 from bftledger.bench.attack_words import Row
+from bftledger.bench.attack_work import effort
 
 
 def page(document: Mapping[str, Any]) -> str:
     """The file. `document`: what `bench/adversary.py --json` writes."""
-    rows: Sequence[Row] = document["results"]
-    controls = _controls(document)
+    controls: Sequence[Row] = document.get("controls", [])
+    results: Sequence[Row] = document["results"]
+    rows = [*results, *points(document)]
     script = "".join(["(() => {\n'use strict';\n", _part("attacks.js"), "})();\n"])
     is_safe = all(row["ok"] for row in [*controls, *rows])
-    title = f"{len(rows)} ways to attack a ledger" if len(rows) > 1 else f"{rows[0]['behaviour']}: the attack, measured"
+    noise = next((control["ratios"] for control in controls if not control["occasion"]), None)
+    drawn = [_drawn(order, row, controls) for order, row in enumerate([*controls, *rows])]
     return Template(_part("attacks.html")).substitute(
-        title=html.escape(title),
+        title=html.escape(title(document)),
         body="alone" if len(rows) == 1 else "several",
         verdict="safe" if is_safe else "violated",
         verdict_text="No violation" if is_safe else "Violation",
         story=html.escape(story(document)),
         failed=_failed(document["not_measured"]),
-        figures=_figures(rows, controls),
+        figures=figures(document),
         aim=f"{AIM:.0%}",
-        noise_hint=" The grey band is what honest runs keep: the noise." * bool(controls),
-        strip=strip(rows, AIM, controls[0]["ratios"] if controls else None),
+        spark_top=f"{TOP:.0%}",
+        strips=_strips(results, noise),
+        sweeps=sweeps_html(document),
         families="".join(f"<option>{html.escape(name)}</option>" for name in dict.fromkeys(r["family"] for r in rows)),
         count=len(rows),
+        count_down=sum(is_down(row) and row["replaced_s"] is not None for row in rows),
         count_slow=sum(is_slow(row) for row in rows),
+        loud=f'<button type="button" data-only="loud" aria-pressed="false">beyond the noise <span>{_loud(drawn)}</span>'
+        "</button>"
+        if controls
+        else "",
         count_few=sum(bool(mark(row)) for row in rows),
         count_views=sum(row["view_changes"] > 0 for row in rows),
         count_convicted=sum(bool(row["evidence"]) for row in rows),
         count_violated=sum(not row["ok"] for row in rows),
-        rows="\n".join(row_html(row) for row in [*controls, *rows]),
+        rows="\n".join(row_html(row, controls) for row in [*controls, *dearest_first(rows)]),
         method=method(document),
         setting=setting(document),
         style=_part("attacks.css"),
         script=script,
         script_hash=b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        data=_json({"rows": [_drawn(order, row) for order, row in enumerate([*controls, *rows])]}),
+        data=_json({"rows": drawn}),
     )
-
-
-def story(document: Mapping[str, Any]) -> str:
-    """What came of it, in two sentences."""
-    rows: Sequence[Row] = document["results"]
-    config = document["config"]
-    controls = _controls(document)
-    worst = min(rows, key=lambda row: row["ratio"] or 0.0)
-    broken = sum(not row["ok"] for row in rows)
-    group = (
-        f"A group of {config['replicas']} real processes serves {config['clients']} clients while "
-        f"{words.counted(len(rows[0]['traitors']), 'replica lies', 'replicas lie')}"
-    )
-    safety = (
-        "every acknowledged transaction is in one ledger"
-        if not broken
-        else f"{words.counted(broken, 'run')} broke a promise"
-    )
-    kept = f"{words.share(worst['ratio'])} of its throughput"
-    if len(rows) == 1:
-        return f"{group}, and {safety}. It keeps {kept} under the attack.{_noise(controls)}"
-    middle = words.share(median(row["ratio"] or 0.0 for row in rows))
-    return (
-        f"{group} in one way after the other, and {safety}. It keeps {middle} of its throughput in the median, and "
-        f"{words.share(worst['ratio'])} under the worst attack, {worst['behaviour']}.{_noise(controls)}"
-    )
-
-
-def _controls(document: Mapping[str, Any]) -> Sequence[Row]:
-    """The row of the honest runs, if there were any."""
-    found: Sequence[Row] = document.get("controls", [])
-    return found
-
-
-def _noise(controls: Sequence[Row]) -> str:
-    if not controls:
-        return ""
-    return f" Honest runs keep {words.spread(controls[0]['ratios'])}: that is the noise."
 
 
 # ── the head ──
@@ -107,64 +82,48 @@ def _failed(runs: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _figures(rows: Sequence[Row], controls: Sequence[Row]) -> str:
-    known = [row["ratio"] for row in rows if row["ratio"] is not None]
-    gap = max(rows, key=lambda row: float(row["longest_gap_ms"]))
-    broken = sum(not row["ok"] for row in rows)
-    changed = sum(row["view_changes"] > 0 for row in rows)
-    figures = [
-        ("Runs", str(sum(map(repeats, rows))), words.counted(broken, "violation")),
-        (
-            "Acknowledged",
-            f"{sum(row['acknowledged'] for row in rows):,}",
-            "transactions" + ", none lost" * (not broken),
-        ),
-        ("Kept, median", words.share(median(known) if known else None), "of clean tx/s"),
-        ("Kept, worst", words.share(min(known, default=None)), f"{sum(map(is_slow, rows))} below {AIM:.0%}"),
-        (
-            "Longest gap",
-            words.millis(gap["longest_gap_ms"]),
-            gap["behaviour"] if len(rows) > 1 else "without a receipt",
-        ),
-        *_slowest(rows),
-        ("View changes", str(sum(row["view_changes"] for row in rows)), f"in {words.counted(changed, 'run')}"),
-        ("Convicted", str(sum(bool(row["evidence"]) for row in rows)), "traitors, by proof"),
+_UNTIL: Final = (
+    "How much of its clean throughput the group kept until an honest primary of another view took over, and how long "
+    f"that took. The shaded part is below the aim of {AIM:.0%}; lines join what costs the same, in seconds of clean "
+    "throughput. Rings: a replica was stopped to give it an occasion, which costs by itself."
+)
+
+
+def _strips(rows: Sequence[Row], noise: Mapping[str, float] | None) -> str:
+    """The two pictures with a dot for each behaviour, or those of them that have one."""
+    band = " The grey band is what honest runs keep: the noise." if noise is not None else ""
+    shown = [
+        (outages(rows), "Until the liar was replaced", _UNTIL),
+        (strip(rows, noise), "Those whom nobody replaced", f"What was kept in the mean of the whole attack.{band}"),
     ]
-    if len(rows) == 1:
-        del figures[2]
-    if controls:
-        honest = words.counted(repeats(controls[0]), "honest run")
-        figures.insert(1, ("Noise", words.spread(controls[0]["ratios"]), f"kept by {honest}"))
-    return "\n".join(
-        f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)} <small>{html.escape(more)}</small></dd></div>"
-        for name, value, more in figures
+    return "".join(
+        f'<figure><figcaption><h2>{head}</h2><p class="hint">{hint}</p></figcaption>{svg}</figure>'
+        for svg, head, hint in shown
+        if svg
     )
 
 
-def _slowest(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
-    known = [row for row in rows if row.get("slowest_ms") is not None]
-    if not known:
-        return []
-    slowest = max(known, key=lambda row: float(row["slowest_ms"]))
-    return [("Longest wait", words.millis(slowest["slowest_ms"]), slowest["behaviour"] if len(rows) > 1 else "")]
+def _loud(drawn: Sequence[Mapping[str, Any]]) -> int:
+    return sum(row["loud"] for row in drawn)
 
 
 # ── what the script reads ──
 
 
-def _drawn(order: int, row: Row) -> dict[str, Any]:
+def _drawn(order: int, row: Row, controls: Sequence[Row]) -> dict[str, Any]:
     phases = row["phases"]
     line = row["timeline"]
+    lost, honest = cost(row), effort(row, of_traitors=False)
     return {
         "id": row["behaviour"],
         "order": order,
         "family": row["family"],
         "words": " ".join((row["behaviour"], row["family"], row["does"], row["stopped_by"], row["shows"])).lower(),
-        "clean": phases["clean"]["tx_per_s"],
         "attacked": phases["attacked"]["tx_per_s"],
-        "after": phases["after"]["tx_per_s"],
         "ratio": row["ratio"],
-        "until": row.get("ratio_until_replaced"),
+        "cost": None if lost is None else lost.seconds,
+        "until": lost.kept if lost is not None and lost.is_over else None,
+        "cpu": None if honest is None else honest.cpu_attacked,
         "gap": row["longest_gap_ms"],
         "slowest": row.get("slowest_ms"),
         "deeds": deeds(row),
@@ -173,12 +132,10 @@ def _drawn(order: int, row: Row) -> dict[str, Any]:
         "views": row["view_changes"],
         "convicted": len(convicts(row)),
         "ok": row["ok"],
+        "down": is_down(row) and row["replaced_s"] is not None,
         "slow": is_slow(row),
-        "shown": {
-            "ratio": words.share(row["ratio"]),
-            "clean": words.rate(phases["clean"]),
-            "attacked": words.rate(phases["attacked"]),
-        },
+        "loud": bool(row["traitors"]) and not is_noise(row, controls),
+        "shown": _said(row),
         "attack": row["attack_s"],
         "timeline": {
             "bin": line["bucket_s"],
@@ -187,10 +144,25 @@ def _drawn(order: int, row: Row) -> dict[str, Any]:
             "p50": line["p50_ms"],
             "p99": line["p99_ms"],
         },
+        "gaps": gaps(row),
         "parts": _parts(row),
         "events": [{"t": e["at_s"], "kind": e["kind"], "flag": e["flag"]} for e in row["events"] if e["flag"]],
         "alt": _alt(row),
     }
+
+
+def _said(row: Row) -> str:
+    """Of its dot."""
+    lost = cost(row)
+    said = [row["behaviour"]]
+    if lost is not None and lost.is_over:
+        said.append(f"kept {words.share(lost.kept)} for {lost.span_s:.2f} s")
+        if row["ratio_replaced"] is not None:
+            said.append(f"then {words.share(row['ratio_replaced'])}")
+        said.append(f"cost {words.cost(lost.seconds)} of clean throughput")
+    phases = row["phases"]
+    rates = f"{words.rate(phases['clean'])} → {words.rate(phases['attacked'])} tx/s"
+    return "\n".join([*said, f"mean {words.share(row['ratio'])}: {rates}"])
 
 
 def _parts(row: Row) -> list[list[Any]]:

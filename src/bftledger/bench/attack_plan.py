@@ -1,6 +1,6 @@
 """Which attacks there are to measure: what lies, in whose place, and what gives it its chance."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
@@ -29,6 +29,18 @@ class Occasion(Enum):
     NONE = ""
     VIEW_CHANGE = "When it begins to lie, the primary is stopped until the others have left its view."
     LAG = "When it begins to lie, an honest backup is stopped until it has to fetch blocks to catch up."
+
+    @property
+    def control(self) -> str:
+        """What runs are called in which this happens and nobody lies."""
+        return _CONTROLS[self]
+
+
+_CONTROLS: Final[Mapping[Occasion, str]] = {
+    Occasion.NONE: "honest",
+    Occasion.VIEW_CHANGE: "honest, primary stopped",
+    Occasion.LAG: "honest, backup stopped",
+}
 
 
 FAMILIES: Final = {
@@ -65,26 +77,55 @@ FEW: Final = 5
 
 CONTROL: Final = "Control"
 
-_HARDEST: Final = {"mute": "mute:pre-prepare"}
-"""What is told to those of the catalogue that else might choose something that nobody would notice."""
+_MANY: Final = 300
+"""Frames to each replica every 100 ms: more than all honest replicas together send it.
+
+The protocol sends a replica of 4 some 9 frames for each block of others (3(n-1)), and the groups measured here make
+about 100 blocks a second: 90 frames every 100 ms. Three times that is more also on a machine that is twice as fast, and
+the traitor still gets it done: `deviations_per_s` and `protocol_messages_per_s` of the row say how it was.
+"""
+
+_HARDEST: Final = {
+    "mute": "mute:pre-prepare",
+    "fetch-storm": f"fetch-storm:{_MANY}",
+    "garbage": f"garbage:{_MANY}",
+    "flood": f"flood:{_MANY}",
+}
+"""What is told to those of the catalogue that else might do something that nobody would notice."""
+
+COLLUSIVE: Final = (
+    "equivocate+double-vote",
+    "equivocate-one+double-vote",
+    "equivocate-time+double-vote",
+    "forge-certificates",
+    "pad-certificates",
+    "pass-off",
+    "private-certificates",
+    "invalid-prepared",
+    "early-new-view",
+    "slander",
+)
+"""What traitors do otherwise, or only then to any effect, when they hold one another's keys."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attack:
     """One run: `count` replicas lie in all these ways at once (`NAME` or `NAME:ARGUMENT`, as the catalogue has it).
 
-    Without any behaviour it is a control: nobody lies, and what changes nevertheless is noise.
+    Without any behaviour it is a control: nobody lies, and what changes nevertheless is its occasion or noise.
+    `colludes`: the traitors hold one another's keys.
     """
 
     behaviours: tuple[str, ...]
     count: int
     place: Place
     occasion: Occasion
+    colludes: bool = False
 
     @property
     def name(self) -> str:
         """As on the command line, without the number of traitors."""
-        return "+".join(self.behaviours) or "honest"
+        return "+".join(self.behaviours) or self.occasion.control
 
     @property
     def is_control(self) -> bool:
@@ -95,6 +136,15 @@ class Attack:
         """Who lies in a group of n."""
         first = {Place.PRIMARY: 0, Place.SUCCESSOR: 1, Place.BACKUP: n - self.count}[self.place]
         return [ReplicaId((first + i) % n) for i in range(self.count)]
+
+    def words(self, traitor: ReplicaId, n: int) -> list[str]:
+        """What `bftledger-adversary` is told to make this replica of n a traitor, but for its seed and its signals."""
+        partners = [i for i in self.traitors(n) if i != traitor] if self.colludes else []
+        return [
+            "replica",
+            *(word for name in self.behaviours for word in ("--behaviour", name)),
+            *(word for partner in partners for word in ("--accomplice", str(partner))),
+        ]
 
     @property
     def described(self) -> list[catalogue.Described]:
@@ -128,8 +178,13 @@ _FAMILY: Final = {
 }
 
 
-HONEST: Final = Attack(behaviours=(), count=0, place=Place.PRIMARY, occasion=Occasion.NONE)
-"""The control."""
+def control(occasion: Occasion) -> Attack:
+    """A run like others of that occasion, in which nobody lies."""
+    return Attack(behaviours=(), count=0, place=Place.PRIMARY, occasion=occasion)
+
+
+HONEST: Final = control(Occasion.NONE)
+"""The control of those that need no occasion."""
 
 
 def attacks(
@@ -139,17 +194,22 @@ def attacks(
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
     place: Place | None = None,
+    collude: bool = False,
 ) -> list[Attack]:
     """The runs that a command line asks for, in its order; `all` are those of the catalogue.
 
     `faulty`: f, how many may lie. `only`, `skip`: parts of names that must, or must not, be in a behaviour's name.
-    `place`: where they stand, whatever suits them. Raises `OperatorError`.
+    `place`: where they stand, whatever suits them. `collude`: traitors of a run hold one another's keys; then `all` are
+    those to which that makes a difference (`COLLUSIVE`). Raises `OperatorError`.
     """
+    everything = COLLUSIVE if collude else [_HARDEST.get(name, name) for name in catalogue.names()]
     found: dict[str, Attack] = {}
     for text in texts:
-        for one in [f"{_HARDEST.get(name, name)}:{faulty}" for name in catalogue.names()] if text == ALL else [text]:
+        for one in [f"{name}:{faulty}" for name in everything] if text == ALL else [text]:
             attack = parse(one, faulty)
-            found[attack.name] = attack if place is None else replace(attack, place=place)
+            if collude and attack.count < 2:
+                raise OperatorError(f"{one}: nobody colludes with itself: let 2 lie, which needs --replicas 7 or more")
+            found[attack.name] = replace(attack, place=place or attack.place, colludes=collude)
     wanted = [
         attack
         for name, attack in found.items()

@@ -7,16 +7,19 @@ from typing import Any, Final
 Row = Mapping[str, Any]
 
 _COMMON: Final = frozenset(
-    {"behaviour", "family", "does", "stopped_by", "shows", "place", "occasion", "traitors", "clients", "size"}
+    {
+        *("behaviour", "family", "does", "stopped_by", "shows", "place", "occasion"),
+        *("traitors", "colluding", "clients", "rate", "size"),
+    }
 )
 """The same in all runs of a behaviour."""
 
-_OF_ALL: Final = frozenset({"runs", "shown", "ratios"})
+_OF_ALL: Final = frozenset({"runs", "shown", "ratios", "costs"})
 """What only a row of several runs has."""
 
 
 def combined(runs: Sequence[Row]) -> dict[str, Any]:
-    """The row of `results`, of one run or more.
+    """The row of `results`, of one run or more. `ratios`, `costs`: of `ratio` and `cost_s` in all runs.
 
     Its figures are those of the run with the median `ratio` (of two in the middle the lower), which is number `shown`
     of `runs`; but `ok`, `verdict`, `slowest_ms`, `bound_ms` and `longest_gap_ms` are the worst, `evidence` is that of
@@ -28,6 +31,7 @@ def combined(runs: Sequence[Row]) -> dict[str, Any]:
     return {
         **runs[shown],
         "ratios": _spread([run["ratio"] for run in runs if run["ratio"] is not None]),
+        "costs": _spread([run["cost_s"] for run in runs if run.get("cost_s") is not None]),
         "slowest_ms": slowest["slowest_ms"],
         "bound_ms": slowest["bound_ms"],
         "longest_gap_ms": max(run["longest_gap_ms"] for run in runs),

@@ -1,14 +1,15 @@
 """The runs of a command, in which order, what is known of them already, and the result that they make."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from bftledger.base.errors import OperatorError
 from bftledger.bench import machine
 from bftledger.bench.attack import Misplaced
-from bftledger.bench.attack_plan import HONEST, Attack
+from bftledger.bench.attack_plan import Attack, control
 from bftledger.bench.attack_repeats import combined, runs_of
+from bftledger.bench.attack_sweep import Curve, points
 from bftledger.bench.results import Result, Setting, read, say
 
 _MACHINE: Final = ("cpu", "cores", "memory_gb", "system", "filesystem")
@@ -23,27 +24,39 @@ _OTHERWISE: Final = "leave out --resume, or name another file"
 def order(wanted: Sequence[Attack], *, repeat: int, controls: int) -> Iterator[tuple[Attack, int]]:
     """The runs, each with how often there was such a one, itself included.
 
-    So many rounds over all that is wanted, with so many controls spread over each round: what disturbs the machine for
-    a while disturbs one run of many behaviours, not all runs of one.
+    So many rounds over all that is wanted, with so many controls spread over each round, of each occasion that some of
+    them need: what disturbs the machine for a while disturbs one run of many behaviours, not all runs of one.
     """
-    honest = 0
+    honest = [control(occasion) for occasion in dict.fromkeys(attack.occasion for attack in wanted)]
     for number in range(1, repeat + 1):
         for place, attack in enumerate(wanted):
-            for control in range(controls):
-                if control * len(wanted) // controls == place:
-                    honest += 1
-                    yield HONEST, honest
+            for one in range(controls):
+                if one * len(wanted) // controls == place:
+                    yield from ((each, (number - 1) * controls + one + 1) for each in honest)
             yield attack, number
 
 
 class Series:
-    """What was measured so far, and what could not be. `known`: the result of an earlier command to go on with."""
+    """What was measured so far, and what could not be. `known`: the result of an earlier command to go on with.
 
-    def __init__(self, setting: Setting, known: Result | None = None) -> None:
+    `curves`: the sweeps; what only these want (not `wanted`, names of runs) is in `sweep` of the result, all else in
+    its `results`.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        known: Result | None = None,
+        *,
+        curves: Sequence[Curve] = (),
+        wanted: Collection[str] = (),
+    ) -> None:
         self._setting = setting
+        self._curves = curves
+        self._wanted = {*wanted, *(row["behaviour"] for row in known["results"])} if known else {*wanted}
         self._runs: dict[str, list[Mapping[str, Any]]] = {}
         self.failed: list[dict[str, Any]] = []
-        for row in [*known["results"], *known["controls"]] if known else []:
+        for row in [*known["results"], *known["controls"], *points(known)] if known else []:
             self._runs[row["behaviour"]] = [*runs_of(row)]
 
     def has(self, attack: Attack, number: int) -> bool:
@@ -63,16 +76,23 @@ class Series:
     @property
     def is_empty(self) -> bool:
         """Whether no attack was measured."""
-        return not self._rows(is_control=False)
+        return all(not row["traitors"] for row in self.rows.values())
+
+    @property
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """All that there are, by the names of the runs."""
+        return {name: combined(runs) for name, runs in self._runs.items()}
 
     def result(self) -> Result:
-        """All of it. `controls`: one row of all honest runs, or none."""
+        """All of it. `controls`: a row of the honest runs of each occasion; `sweep`: an entry for each curve."""
+        rows = self.rows
+        swept = {attack.name for curve in self._curves for attack in curve.attacks()} - self._wanted
         return self._setting.result(
-            self._rows(is_control=False), controls=self._rows(is_control=True), not_measured=self.failed
+            [row for name, row in rows.items() if row["traitors"] and name not in swept],
+            controls=[row for row in rows.values() if not row["traitors"]],
+            sweep=[curve.document(rows) for curve in self._curves],
+            not_measured=self.failed,
         )
-
-    def _rows(self, *, is_control: bool) -> list[dict[str, Any]]:
-        return [combined(runs) for name, runs in self._runs.items() if (name == HONEST.name) == is_control]
 
 
 def known(path: Path, setting: Setting) -> Result | None:

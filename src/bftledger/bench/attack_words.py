@@ -27,6 +27,21 @@ def millis(value: float | None) -> str:
     return f"{value:.{0 if value >= 10 else 1}f} ms"
 
 
+def cost(seconds: float | None) -> str:
+    """Seconds of clean throughput that were lost; below zero it was quicker than before."""
+    if seconds is None:
+        return NO_VALUE
+    shown = f"{abs(seconds):.2f}" if abs(seconds) < 9.995 else f"{abs(seconds):.1f}"
+    return f"{'−' if seconds < 0 and float(shown) else ''}{shown} s"
+
+
+def megabytes(value: float | None) -> str:
+    """By how much something grew, or shrank."""
+    if value is None:
+        return NO_VALUE
+    return f"{'−' if value < 0 else '+'}{abs(value):.{0 if abs(value) >= 10 else 1}f} MB"
+
+
 def signed(at_s: float) -> str:
     """A moment, seconds before or after the beginning of the attack."""
     return f"{'−' if at_s < 0 else '+'}{abs(at_s):.2f} s"

@@ -230,7 +230,7 @@ class Slow(Behaviour):
     """Takes as much time as it is given."""
 
     name = "slow"
-    does = "As primary it delays each proposal until just before the others would suspect it."
+    does = "As primary it holds each proposal back for a part of the request time-out: nine tenths, or as it is told."
     stopped_by = (
         "Backups compare how long it lets wait what they passed on with how long agreement takes without it, and "
         "clients let them pass on a share; what it has known for 2T is to be settled in any case (§4.4)."

@@ -9,7 +9,7 @@ const tip = document.getElementById('tip');
 const search = document.getElementById('search');
 const family = document.getElementById('family');
 const chips = [...document.querySelectorAll('[data-only]')];
-const dots = new Map([...document.querySelectorAll('.strip a')].map((dot) => [dot.dataset.id, dot]));
+const dots = [...document.querySelectorAll('a[data-id]')];
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const SVG = 'http://www.w3.org/2000/svg';
@@ -37,13 +37,13 @@ function millis(ms) {
 // ── finding ──
 
 const ORDERS = {
-  order: (row) => row.order, clean: (row) => row.clean, attacked: (row) => row.attacked, after: (row) => row.after,
-  ratio: (row) => row.ratio, until: (row) => row.until, slowest: (row) => row.slowest, deeds: (row) => row.deeds, gap: (row) => row.gap, views: (row) => row.views,
+  order: (row) => row.order, cost: (row) => row.cost, until: (row) => row.until, ratio: (row) => row.ratio, attacked: (row) => row.attacked,
+  gap: (row) => row.gap, slowest: (row) => row.slowest, cpu: (row) => row.cpu, deeds: (row) => row.deeds, views: (row) => row.views,
   convicted: (row) => row.convicted, verdict: (row) => (row.ok ? 0 : 1),
 };
-const WORST_FIRST = new Set(['gap', 'slowest', 'views', 'convicted', 'verdict']);
+const WORST_FIRST = new Set(['cost', 'cpu', 'gap', 'slowest', 'views', 'convicted', 'verdict']);
 const KINDS = {
-  slow: (row) => row.slow, few: (row) => row.few, views: (row) => row.views > 0, convicted: (row) => row.convicted > 0, violated: (row) => !row.ok,
+  down: (row) => row.down, slow: (row) => row.slow, loud: (row) => row.loud, few: (row) => row.few, views: (row) => row.views > 0, convicted: (row) => row.convicted > 0, violated: (row) => !row.ok,
 };
 
 function isWanted(row) {
@@ -58,9 +58,9 @@ function filter() {
   for (const body of bodies) {
     const wanted = isWanted(rows.get(body.id));
     body.hidden = !wanted;
-    dots.get(body.id)?.classList.toggle('dim', !wanted);
     count += wanted ? 1 : 0;
   }
+  for (const dot of dots) dot.classList.toggle('dim', document.getElementById(dot.dataset.id).hidden);
   document.getElementById('shown').textContent = `${count} of ${bodies.length}`;
   document.getElementById('none').hidden = count > 0;
 }
@@ -133,16 +133,16 @@ function goTo(id) {
   window.scrollBy(0, -48);
 }
 
-for (const [id, dot] of dots) {
+for (const dot of dots) {
+  const { id } = dot.dataset;
   dot.addEventListener('click', (event) => {
     event.preventDefault();
-    history.replaceState(null, '', `#${id}`);
+    history.replaceState(null, '', `#${encodeURIComponent(id)}`);
     goTo(id);
   });
-  const row = rows.get(id);
-  const text = `${id}\nkept ${row.shown.ratio}: ${row.shown.clean} → ${row.shown.attacked} tx/s`;
-  dot.addEventListener('pointerenter', () => { const at = dot.getBoundingClientRect(); say(text, at.x + at.width / 2, at.bottom + 8); });
-  dot.addEventListener('focus', () => { const at = dot.getBoundingClientRect(); say(text, at.x + at.width / 2, at.bottom + 8); });
+  const show = () => { const at = dot.getBoundingClientRect(); say(rows.get(id).shown, at.x + at.width / 2, at.bottom + 8); };
+  dot.addEventListener('pointerenter', show);
+  dot.addEventListener('focus', show);
   dot.addEventListener('pointerleave', hush);
   dot.addEventListener('blur', hush);
 }
@@ -227,6 +227,15 @@ function draw(chart, row) {
       pen = 'L';
     });
     add('path', { class: name, d: path, 'stroke-linecap': 'round' });
+  }
+  for (const [begin, end] of row.gaps) { // nothing is known of latencies while nothing comes
+    const [left, right] = [x(begin), x(end)];
+    const wide = right - left;
+    add('rect', { class: 'nothing', x: left, y: msTop, width: wide, height: LATENCY });
+    const text = `no receipt for ${(end - begin).toFixed(2)} s`;
+    const fits = wide > text.length * 6.2;
+    const short = `${(end - begin).toFixed(2)} s`;
+    if (fits || wide > short.length * 6.2) add('text', { class: 'nothing', x: (left + right) / 2, y: msTop + 14, 'text-anchor': 'middle' }, fits ? text : short);
   }
   const step = (to - from) / Math.max(2, Math.floor((width - LEFT) / 70));
   const every = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60].find((one) => one >= step) ?? 120;
