@@ -60,8 +60,8 @@ def _costs(rows: Sequence[Row], controls: Sequence[Row]) -> Picture:
         mean = (row["ratio"] or 0.0) * 100
         if one is not None and over:
             kept.plot([one.kept * 100, mean], [place, place], color=SERIES[1], linewidth=0.9, alpha=0.6)
-            filled = {"markerfacecolor": SERIES[1] if is_down(row) else "white"}
-            kept.plot([one.kept * 100], [place], "o", color=SERIES[1], markersize=4.2, **filled)
+            fill = SERIES[1] if is_down(row) else "white"
+            kept.plot([one.kept * 100], [place], "o", color=SERIES[1], markersize=4.2, markerfacecolor=fill)
             kept.annotate(f"{one.span_s:.2f} s", (one.kept * 100, place), xytext=(6, 2), textcoords="offset points",
                           fontsize=5.5, color=QUIET)  # fmt: skip
         if repeats(row) > 1 and row["ratios"] is not None:
@@ -118,10 +118,10 @@ def _sweeps(curves: Sequence[Mapping[str, Any]], protocol: Mapping[str, Any]) ->
             needed = [point.get("protocol_messages_per_s") for point in points_]
             third.plot(x, needed, "--", color=QUIET, linewidth=1.2)
             third.set_yscale("log")
-        found = limit(curve, protocol)
+        band = limit(curve, protocol)
         for axes in (kept, late, third):
-            if found is not None:
-                axes.axvspan(found.least, found.most, color=SERIES[3], alpha=0.15, linewidth=0)
+            if band is not None:
+                axes.axvspan(band.least, band.most, color=SERIES[3], alpha=0.15, linewidth=0)
                 axes.set_xlim(0, max(x) * 1.05)
             else:
                 axes.set_xscale("log")
