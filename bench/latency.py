@@ -24,6 +24,7 @@ from bftledger.bench.knee import LIMIT, Knee, rising
 from bftledger.bench.load import run_load
 from bftledger.bench.measured import Load, Measured
 from bftledger.bench.payloads import transaction_bytes
+from bftledger.bench.readable import LEFT_OUT, carries, not_committed, percentile_of
 from bftledger.bench.results import Result, Setting, group_config, say
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 PERCENTILES = (10, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.99, 100)
 SHOWN = (10, 50, 90, 99, 99.9, 100)
+TABLED = (10, 50, 90, 95, 99, 99.9, 99.99, 100)
 STEPS_PER_DOUBLING = 2
 BAR = 48
 
@@ -124,12 +126,16 @@ def histogram(measured: Measured) -> dict[float, int]:
 def text(result: Result) -> str:
     """A line of percentiles per load, the knee, then a histogram of each."""
     rows = result["results"]
-    lines = [f"{'load':>16} {'tx/s':>7}" + "".join(f" {f'p{percent:g}':>7}" for percent in SHOWN) + "  ms"]
+    heads = "".join(f" {_percentile_name(percent):>7}" for percent in SHOWN)
+    lines = [f"{'load':>16} {'tx/s':>7}{heads} ms {'samples':>8} {'view':>4}"]
     for row in rows:
-        times = "".join(f" {row['percentiles_ms'][f'{percent:g}']:>7.1f}" for percent in SHOWN)
+        times = "".join(f" {'-' if (ms := _percentile(row, percent)) is None else f'{ms:.1f}':>7}" for percent in SHOWN)
+        remarks = [*([] if row["kept_up"] else ["not kept up"]), *([not_committed(row)] if row["failed"] else [])]
         lines.append(
-            f"{load_name(row):>16} {row['tx_per_s']:>7.0f}{times}" + ("" if row["kept_up"] else "  not kept up")
+            f"{load_name(row):>16} {row['tx_per_s']:>7.0f}{times}    {row['samples']:>8} {row['view']:>4}"
+            + "".join(f"  {remark}" for remark in remarks)
         )
+    lines.append(LEFT_OUT)
     if said := _knee(rows):
         lines.append(f"\n{said}")
     for row in rows:
@@ -148,29 +154,39 @@ def show(result: Result) -> Shown:
     first = closed[0]
     story = (
         f"{load_name(first).capitalize()} alone on the group: half of the transactions have their verified receipt "
-        f"after {first['p50_ms']:.1f} ms, 99 of 100 after {first['p99_ms']:.1f} ms. "
+        f"after {first['p50_ms']:.1f} ms{_slowest(first, ', 99 of 100 after {:.1f} ms')}. "
     )
     if kept:
         best = kept[-1]
         story += (
             f"With {best['rate']:,.0f} transactions due per second, whatever becomes of those before, it is "
-            f"{best['p50_ms']:.1f} and {best['p99_ms']:.1f} ms. "
+            f"{best['p50_ms']:.1f}{_slowest(best, ' and {:.1f}')} ms. "
         )
     if opened:
         story += f"{_knee(result['results'])}."
-    columns = ["load", "tx/s", *(f"p{percent:g} ms" for percent in PERCENTILES), "kept up", "generator late ms (p99)"]
+    columns = ["load", "tx/s", *(f"{_percentile_name(percent)} ms" for percent in TABLED)]
     cells = [
+        [load_name(row), row["tx_per_s"], *(_percentile(row, percent) for percent in TABLED)]
+        for row in result["results"]
+    ]
+    more = ["load", "samples", "not committed", "view", "kept up", "clients late ms"]
+    facts = [
         [
             load_name(row),
-            row["tx_per_s"],
-            *(row["percentiles_ms"][f"{percent:g}"] for percent in PERCENTILES),
+            row["samples"],
+            not_committed(row) or "none",
+            row["view"],
             row["kept_up"],
             row["lag_ms"] if row["rate"] else None,
         ]
         for row in result["results"]
     ]
-    title = f"From signature to verified receipt: {first['p50_ms']:.1f} ms with {load_name(first)}"
-    return Shown(title, story, [Table(columns, cells)])
+    late = "Late: by how much the clients themselves began after the moment that was due, 99 of 100 at most."
+    return Shown(
+        f"From signature to verified receipt: {first['p50_ms']:.1f} ms with {load_name(first)}",
+        story,
+        [Table(columns, cells, LEFT_OUT), Table(more, facts, f"A view above 0: the primary was changed. {late}")],
+    )
 
 
 def draw(result: Result) -> list["Picture"]:
@@ -178,6 +194,22 @@ def draw(result: Result) -> list["Picture"]:
     import latency_pictures  # noqa: PLC0415
 
     return latency_pictures.draw(*_split(result["results"]), load_name)
+
+
+def _percentile(row: dict[str, Any], percent: float) -> float | None:
+    """None if the samples do not carry it."""
+    found: float = row["percentiles_ms"][f"{percent:g}"]
+    return found if carries(row["samples"], percent) else None
+
+
+def _percentile_name(percent: float) -> str:
+    return "max" if percent == 100 else f"p{percent:g}"
+
+
+def _slowest(row: dict[str, Any], words: str) -> str:
+    """What there is to say of the slowest of 100, if anything."""
+    slow = percentile_of(row, 99)
+    return "" if slow is None else words.format(slow)
 
 
 def _knee(rows: Sequence[dict[str, Any]]) -> str:

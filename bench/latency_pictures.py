@@ -1,9 +1,12 @@
 """The pictures of `latency.py`: distributions, latency by rate up to the knee, and loads over time."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pictures as p
+
+from bftledger.bench.readable import carries
 
 LEGIBLE = len(p.SERIES)
 """More lines than colours nobody can tell apart."""
@@ -27,9 +30,8 @@ def _distributions(closed: Sequence[Row], opened: Sequence[Row], name: Name) -> 
     figure, grid = p.canvas(1, len(parts), height=3.6)
     for axes, (title, some) in zip(grid, parts, strict=True):
         for row in some:
-            at = [(float(percent), ms) for percent, ms in row["percentiles_ms"].items()]
-            # So far out that at least one transaction took longer: beyond there is nothing to see.
-            at = [(percent, ms) for percent, ms in at if row["samples"] * (1 - percent / 100) >= 1]
+            at = [(float(percent), ms) for percent, ms in row["percentiles_ms"].items() if float(percent) < 100]
+            at = [(percent, ms) for percent, ms in at if carries(row["samples"], percent)]
             axes.plot([1 / (1 - percent / 100) for percent, _ in at], [ms for _, ms in at], label=name(row))
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -38,7 +40,12 @@ def _distributions(closed: Sequence[Row], opened: Sequence[Row], name: Name) -> 
         p.plain_numbers(axes)
         p.label(axes, title=title, x="so many transactions have their receipt", y="ms" if axes is grid[0] else "")
         p.legend(axes)
-    return p.finish(figure, "How long the quickest 50, 90, 99 and 99.9 of 100 transactions take, at each load.")
+    p.same_height(grid)
+    return p.finish(
+        figure,
+        "How long the quickest 50, 90, 99 and 99.9 of 100 transactions take, at each load, as far as the samples go: "
+        "10 at least lie beyond the end of a line.",
+    )
 
 
 def thinned(rows: Sequence[Row]) -> list[Row]:
@@ -53,8 +60,10 @@ def _by_rate(opened: Sequence[Row]) -> p.Picture:
     figure, (axes,) = p.canvas()
     rates = [row["rate"] for row in opened]
     for percent in (50, 99, 99.9):
-        times = [row["percentiles_ms"][f"{percent:g}"] for row in opened]
-        axes.plot(rates, times, marker="o", label=f"p{percent:g}")
+        carried = [row for row in opened if carries(row["samples"], percent)]
+        times = [row["percentiles_ms"][f"{percent:g}"] for row in carried]
+        if carried:
+            axes.plot([row["rate"] for row in carried], times, marker="o", label=f"p{percent:g}")
     if not opened[-1]["kept_up"]:
         p.span(axes, rates[-2], rates[-1])
         p.mark(axes, rates[-2], "the knee: beyond, the backlog grows")
@@ -69,12 +78,16 @@ def _by_rate(opened: Sequence[Row]) -> p.Picture:
 def _over_time(opened: Sequence[Row], name: Name) -> p.Picture:
     figure, (axes,) = p.canvas()
     for row in (opened[0], *opened[1:][-2:]):
-        line = [(bucket["at_s"], bucket["p99_ms"]) for bucket in row["timeline"] if bucket["p99_ms"] is not None]
-        axes.plot([at for at, _ in line], [ms for _, ms in line], label=name(row))
+        # A stretch without any receipt is no number, which breaks the line.
+        worst = [math.nan if bucket["max_ms"] is None else bucket["max_ms"] for bucket in row["timeline"]]
+        at = [bucket["at_s"] for bucket in row["timeline"]]
+        axes.plot(at, worst, marker=".", markersize=3.5, linewidth=1.2, label=name(row))
     axes.set_yscale("log")
     p.plain_numbers(axes)
-    p.label(axes, title="Open loop over time", x="seconds", y="p99, ms")
+    p.label(axes, title="Open loop over time", x="seconds", y="the slowest, ms")
     p.legend(axes)
     return p.finish(
-        figure, "The slowest of 100 in each stretch of time, at the lowest and highest rates: a growing backlog rises."
+        figure,
+        "The slowest receipt of each stretch of time, at the lowest and highest rates: a growing backlog rises. Where "
+        "a line is broken no receipt came.",
     )

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Protocol
 
+from bftledger.bench.quiet import warning
+
 
 class Drawn(Protocol):
     """A picture, as `pictures.Picture` is."""
@@ -47,15 +49,16 @@ body { margin: 2.5rem auto; max-width: 60rem; padding: 0 1.2rem; background: var
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .6rem; }
 h2 { font-size: 1.05rem; margin: 2.4rem 0 .5rem; }
 .story { font-size: 1.1rem; max-width: 46rem; }
-figure { margin: 1.8rem 0; } figure svg { width: 100%; height: auto; display: block; }
+figure { margin: 1.8rem 0; } figure svg { width: 100%; min-width: 38rem; height: auto; display: block; }
 figcaption, caption, footer { color: var(--quiet); font-size: .86rem; }
 caption { text-align: left; padding: .3rem 0; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; } .wide:has(table) { margin: 1.4rem 0; }
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .28rem .7rem .28rem 0; border-bottom: 1px solid var(--grid); text-align: left; vertical-align: top; }
 td:first-child { white-space: nowrap; }
 th { color: var(--quiet); font-weight: 600; } .n { text-align: right; white-space: nowrap; }
 .bad { color: var(--bad); font-weight: 600; }
+.warning { border-left: 3px solid var(--bad); padding: .1rem .8rem; max-width: 46rem; }
 footer { margin-top: 3rem; border-top: 1px solid var(--grid); padding-top: .8rem; }
 """
 
@@ -63,7 +66,7 @@ footer { margin-top: 3rem; border-top: 1px solid var(--grid); padding-top: .8rem
 def page(shown: Shown, result: Mapping[str, Any]) -> str:
     """The document."""
     figures = [
-        f"<figure>{picture.svg}<figcaption>{escape(picture.caption)}</figcaption></figure>"
+        f'<figure><div class="wide">{picture.svg}</div><figcaption>{escape(picture.caption)}</figcaption></figure>'
         for picture in shown.pictures
     ]
     facts = [
@@ -79,12 +82,19 @@ def page(shown: Shown, result: Mapping[str, Any]) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(shown.title)}</title><style>{_CSS}</style></head><body>",
             f'<h1>{escape(shown.title)}</h1><p class="story">{escape(shown.story)}</p>',
+            *_warnings(result),
             *figures,
             *(table_html(table) for table in shown.tables),
             *(f"<h2>{name.capitalize()}</h2>{table_html(_facts(what))}" for name, what in facts),
             f"<footer>{escape(foot)}</footer></body></html>\n",
         )
     )
+
+
+def _warnings(result: Mapping[str, Any]) -> list[str]:
+    """What is to be read before any figure."""
+    said = warning(result["machine"].get("busy_before"))
+    return [] if said is None else [f'<p class="warning">Right before, {escape(said)}.</p>']
 
 
 def table_html(table: Table) -> str:

@@ -137,6 +137,13 @@ def plain_numbers(axes: Axes, axis: str = "y") -> None:
     which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))
 
 
+def same_height(panels: Sequence[Axes]) -> None:
+    """Whoever compares panels compares heights: all have the range of all."""
+    ranges = [axes.get_ylim() for axes in panels]
+    for axes in panels:
+        axes.set_ylim(min(low for low, _ in ranges), max(high for _, high in ranges))
+
+
 def limit(axes: Axes, y: float, text: str) -> None:
     """A dashed horizontal line with what it means."""
     axes.axhline(y, color=QUIET, linewidth=1.2, linestyle=(0, (5, 3)))

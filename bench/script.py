@@ -14,7 +14,7 @@ from page import Shown, page
 
 from bftledger.base.errors import BftLedgerError, OperatorError
 from bftledger.bench.options import Misused
-from bftledger.bench.quiet import patience
+from bftledger.bench.quiet import patience, warning
 from bftledger.bench.results import Result, check_writable, document, read, say, write
 
 if TYPE_CHECKING:
@@ -77,9 +77,14 @@ class Script:
         else:
             result = read(options.result)
         # What is on the screen stays there, whatever becomes of the files.
-        is_told = _tell(document(result) if options.json == "-" else self.text(result))
+        is_told = _tell(document(result) if options.json == "-" else self._said(result))
         is_saved = self._save(result, options)
         return 0 if is_told and is_saved and self.is_good(result) else FAILED
+
+    def _said(self, result: Result) -> str:
+        """The text, and how busy the machine was, if it was."""
+        busy = warning(result["machine"].get("busy_before"))
+        return "\n".join([self.text(result), *([] if busy is None else [f"\nright before, {busy}"])])
 
     def _save(self, result: Result, options: argparse.Namespace) -> bool:
         """Writes all files, each whatever became of those before. Whether all could be written."""

@@ -8,17 +8,17 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from page import Shown, Table
 from script import Script
+from throughput_tables import show, text
 
 from bftledger.bench import options as opt
 from bftledger.bench.group import LocalGroup, made_home, running_group
 from bftledger.bench.load import run_load
 from bftledger.bench.measured import Load, Measured
 from bftledger.bench.payloads import transaction_bytes
-from bftledger.bench.profiled import profile_rows, profile_text
+from bftledger.bench.profiled import profile_rows
 from bftledger.bench.results import Result, Setting, group_config, say
-from bftledger.bench.rounds import in_turns, spread
+from bftledger.bench.rounds import in_turns
 from bftledger.home.home import Home
 from bftledger.pbft.settings import Settings
 
@@ -132,90 +132,11 @@ def _measure(group: LocalGroup, load: Load) -> Measured:
 # ── showing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def text(result: Result) -> str:
-    """One line per load; `cpu µs/tx` is the processor time that a transaction costs, by process."""
-    has_rounds = _has_rounds(result)
-    columns = {"clients": 7, "ops": 3, "size": 5, "batch": 5, "tx/s": 7} | ({"range": 15} if has_rounds else {})
-    columns |= {"ops/s": 7, "MB/s": 5, "p50 ms": 7, "p99 ms": 7, "tx/blk": 6}
-    head = " ".join(f"{name:>{width}}" for name, width in columns.items())
-    lines = [f"{'':{len(head)}}  cpu µs/tx", f"{head}  {'clients':>7}  replicas"]
-    for row in result["results"]:
-        replicas = " ".join(f"{cpu:5.0f}" for cpu in row["replicas_cpu_us_per_tx"] if cpu is not None)
-        between = f"{_between(row):>15} " if has_rounds else ""
-        lines.append(
-            f"{row['clients']:>7} {row['operations']:>3} {row['size']:>5} {row['batch_count']:>5} "
-            f"{row['tx_per_s']:>7.0f} {between}{row['operations_per_s']:>7.0f} {row['payload_mb_per_s']:>5.2f} "
-            f"{row['p50_ms']:>7.1f} {row['p99_ms']:>7.1f} {row['tx_per_block'] or 0:>6.1f}  "
-            f"{row['clients_cpu_us_per_tx']:>7.0f}  {replicas}"
-        )
-    lines.append(f"\nceiling of this machine: {result['ceiling_tx_per_s']:,.0f} tx/s")
-    if "profile" in result:
-        lines.append("\n" + profile_text(result["profiled_replica"], result["profile"]))
-    return "\n".join(lines)
-
-
-def show(result: Result) -> Shown:
-    """The page without its pictures."""
-    rows = result["results"]
-    best = max(rows, key=lambda row: float(row["tx_per_s"]))
-    calm = min(rows, key=lambda row: float(row["p50_ms"]))
-    share = best["tx_per_s"] / result["ceiling_tx_per_s"]
-    cores, n = result["machine"]["cores"], result["config"]["replicas"]
-    columns = {
-        "clients": "clients",
-        "operations": "operations in each",
-        "size": "bytes of each",
-        "batch_count": "batch at most",
-        "tx_per_s": "tx/s",
-        **({"tx_per_s_range": "of the rounds"} if _has_rounds(result) else {}),
-        "operations_per_s": "operations/s",
-        "p50_ms": "p50 ms",
-        "p99_ms": "p99 ms",
-        "max_ms": "max ms",
-        "tx_per_block": "tx per block",
-        "payload_mb_per_s": "payload MB/s",
-        "clients_cpu_us_per_tx": "clients' CPU µs/tx",
-    }
-    made = {"tx_per_s_range": _between}
-    cells = [
-        [*(made[name](row) if name in made else row[name] for name in columns), _replicas_cpu_us(row)] for row in rows
-    ]
-    return Shown(
-        title=f"{best['tx_per_s']:,.0f} transactions per second, each signed, replicated {n} times and proven",
-        story=(
-            f"{_clients(best)} get {best['tx_per_s']:,.0f} transactions per second out of {n} replicas that share "
-            f"{cores} cores, which is {share:.0%} of what checking one signature per transaction and replica allows. "
-            f"With {_clients(calm)} a transaction takes {calm['p50_ms']:.1f} ms from its signature to its verified "
-            f"receipt, and one in a hundred more than {calm['p99_ms']:.1f} ms."
-        ),
-        tables=[Table([*columns.values(), "a replica's CPU µs/tx"], cells)],
-    )
-
-
 def draw(result: Result) -> list["Picture"]:
     """Throughput and latency by clients, and throughput by each of the others that has several values."""
     import throughput_pictures  # noqa: PLC0415
 
     return throughput_pictures.draw(result)
-
-
-def _has_rounds(result: Result) -> bool:
-    return any(len(row.get("rounds", ())) > 1 for row in result["results"])
-
-
-def _between(row: dict[str, Any]) -> str:
-    """The range of its rounds."""
-    return " to ".join(f"{rate:,.0f}" for rate in spread(row, "tx_per_s"))
-
-
-def _replicas_cpu_us(row: dict[str, Any]) -> float | None:
-    """The mean of those that are known."""
-    known = [value for value in row["replicas_cpu_us_per_tx"] if value is not None]
-    return round(sum(known) / len(known), 1) if known else None
-
-
-def _clients(row: dict[str, Any]) -> str:
-    return "one client" if row["clients"] == 1 else f"{row['clients']} clients"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ from typing import Any
 import pictures as p
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from throughput_tables import measure_of
 
+from bftledger.bench.readable import percentile_of
 from bftledger.bench.results import Result
 from bftledger.bench.rounds import spread
 
@@ -19,6 +21,14 @@ AXES = {
 NAMES = {"clients": "{:,} clients", "operations": "{:,} operations", "size": "{:,} bytes", "batch_count": "batch {:,}"}
 LEGIBLE = len(p.SERIES)
 """More lines than colours nobody can tell apart."""
+
+LINES_FROM = 3
+"""Fewer numbers of clients make no line: they are bars."""
+
+BARS = 8
+"""More of them nobody reads."""
+
+UNITS = {"tx_per_s": "transactions/s", "operations_per_s": "operations/s", "payload_mb_per_s": "MB/s of payload"}
 
 CAP = 2.5
 """Points on either side of a line that ends a range."""
@@ -38,7 +48,9 @@ def draw(result: Result) -> list[p.Picture]:
     if "clients" in varied or not varied:
         lines = 2 * len(_series(rows, by=[name for name in AXES if name != "clients"]))
         few = lines <= LEGIBLE
-        drawn += [_by_clients(result)] if few or not is_grid else []
+        is_short = len({row["clients"] for row in rows}) < LINES_FROM and len(rows) <= BARS
+        if few or not is_grid:
+            drawn.append(_bars(result) if is_short else _by_clients(result))
     for what, shown, caption in (
         ("batch_count", ("tx_per_s", "transactions/s"), "The same by the largest batch that makes a proposal."),
         ("size", ("payload_mb_per_s", "MB/s of payload"), "Payload per second, by the size of an operation."),
@@ -56,7 +68,8 @@ def _by_clients(result: Result) -> p.Picture:
         color = _line(left, some, "clients", "tx_per_s", label=name, marker="o")
         for what, marker, dashes in (("p50", "o", "-"), ("p99", "^", ":")):
             shown = f"{name} {what}".strip()
-            _line(right, some, "clients", f"{what}_ms", label=shown, marker=marker, ls=dashes, color=color)
+            carried = [row for row in some if percentile_of(row, int(what[1:])) is not None]
+            _line(right, carried, "clients", f"{what}_ms", label=shown, marker=marker, ls=dashes, color=color)
     p.limit(left, result["ceiling_tx_per_s"], "ceiling: signature checks alone")
     left.set_ylim(bottom=0)
     right.set_yscale("log")
@@ -68,6 +81,43 @@ def _by_clients(result: Result) -> p.Picture:
         p.legend(axes)
     caption = "Committed transactions per second, and the time to a verified receipt, by clients."
     return p.finish(figure, caption + _rounds(rows))
+
+
+def _bars(result: Result) -> p.Picture:
+    """A bar for each load, in the unit that such loads are judged by, and their latencies beside it."""
+    rows = result["results"]
+    names = [name for name, _ in _series(rows, by=list(AXES))] if len(rows) > 1 else [_clients(rows[0])]
+    measure = measure_of(rows)
+    figure, (left, right) = p.canvas(1, 2, height=1.3 + 0.42 * len(rows), width=9.0)
+    for at, row in enumerate(rows):
+        least, greatest = _range(row, measure)
+        off = [[row[measure] - least], [greatest - row[measure]]] if least < greatest else None
+        left.barh(at, row[measure], color=p.SERIES[0], height=0.6, xerr=off, capsize=CAP, ecolor=p.QUIET)
+        _beside(left, greatest, at, f"{row[measure]:,.1f}" if row[measure] < 100 else f"{row[measure]:,.0f}")
+        known = {f"p{percent}": percentile_of(row, percent) for percent in (50, 99)}
+        for (_, ms), marker in zip(known.items(), "o^", strict=True):
+            if ms is not None:
+                right.plot(ms, at, marker, color=p.SERIES[1], markersize=6)
+        said = ", ".join(f"{name} {ms:,.3g} ms" for name, ms in known.items() if ms is not None)
+        _beside(right, max((ms for ms in known.values() if ms is not None), default=0.0), at, said)
+    left.set_yticks(range(len(rows)), names)
+    right.set_yticks(range(len(rows)), [""] * len(rows))
+    p.label(left, title=UNITS[measure], x=UNITS[measure])
+    p.label(right, title="Latency: median (dot), 99 of 100 (triangle)", x="ms")
+    for axes, room in ((left, 1.3), (right, 1.9)):
+        axes.set_xlim(0, room * axes.get_xlim()[1])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.grid(visible=False, axis="y")
+        p.plain_numbers(axes, "x")
+    return p.finish(figure, f"What was done per second, and the time to a verified receipt.{_rounds(rows)}")
+
+
+def _beside(axes: Axes, x: float, y: float, text: str) -> None:
+    axes.annotate(text, (x, y), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8)
+
+
+def _clients(row: Row) -> str:
+    return NAMES["clients"].format(row["clients"]).replace("1 clients", "one client")
 
 
 def _by(rows: Sequence[Row], what: str, field: str, label: str, caption: str) -> p.Picture:

@@ -5,6 +5,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,9 @@ def row(**more: Any) -> dict[str, Any]:
         "p50_ms": 18.9,
         "p99_ms": 30.3,
         "max_ms": 39.3,
+        "samples": 9_000,
+        "failed": {},
+        "view": 0,
         "tx_per_block": 6.8,
         "payload_mb_per_s": 0.162,
         "clients_cpu_us_per_tx": 197.9,
@@ -45,7 +49,7 @@ def row(**more: Any) -> dict[str, Any]:
     }
 
 
-def result(*rows: dict[str, Any]) -> dict[str, Any]:
+def result(*rows: dict[str, Any], busy: float | None = None) -> dict[str, Any]:
     return {
         "bench": "throughput",
         "when": "2026-01-01T00:00:00Z",
@@ -54,7 +58,7 @@ def result(*rows: dict[str, Any]) -> dict[str, Any]:
         "calibration": 1.0,
         "calibrations": {},
         "ceiling_tx_per_s": 9_000.0,
-        "machine": {"cores": 2},
+        "machine": {"cores": 2, "busy_before": busy},
         "versions": {"bftledger": "0"},
         "config": {"replicas": 4},
         "results": list(rows),
@@ -192,10 +196,10 @@ def test_files_are_written_although_the_text_finds_no_space(known: Path, tmp_pat
 # ── what throughput.py shows ──
 
 
-def shown(tmp_path: Path, *rows: dict[str, Any]) -> tuple[str, str]:
+def shown(tmp_path: Path, *rows: dict[str, Any], busy: float | None = None) -> tuple[str, str]:
     """(The text, the page)."""
     path, html = tmp_path / "result.json", tmp_path / "page.html"
-    path.write_text(json.dumps(result(*rows)))
+    path.write_text(json.dumps(result(*rows, busy=busy)))
     ended = run("--from", str(path), "--html", str(html))
     assert ended.returncode == 0, ended.stderr
     return ended.stdout, html.read_text()
@@ -231,3 +235,58 @@ def test_batches_and_sizes_varied_together_are_one_picture_with_a_cell_for_each(
         assert f">{one['tx_per_s']:,.0f}/s</text>" in page
     assert "<!-- one client -->" in page or ">one client</text>" in page
     assert ">64 clients</text>" in page
+
+
+def test_text_and_page_say_how_many_samples_there_were_what_failed_and_the_view(tmp_path: Path) -> None:
+    text, page = shown(tmp_path, row(samples=8_765, failed={"busy": 3, "expired": 1}, view=2))
+
+    head, line, *_ = text.splitlines()
+    assert {"samples", "view", "failed"} <= set(head.split())
+    assert line.split()[9:11] == ["8765", "2"]
+    assert line.endswith("3 busy, 1 expired")
+    for value in ("8,765", "3 busy, 1 expired", "2"):
+        assert re.search(f"<td[^>]*>{value}</td>", page), value
+
+
+def test_percentile_with_less_than_ten_samples_beyond_it_is_left_out(tmp_path: Path) -> None:
+    text, page = shown(tmp_path, row(samples=999))
+    carried, _ = shown(tmp_path, row(samples=1_000))
+
+    assert "30.3" in carried
+    assert "30.3" not in text + page
+    assert "18.9" in text
+    assert "Percentiles with fewer than 10 samples beyond them are left out." in page
+
+
+def test_each_round_has_to_carry_its_percentile(tmp_path: Path) -> None:
+    rounds = [{"tx_per_s": 811.0, "p50_ms": 18.9, "p99_ms": 30.3}] * 5
+    text, _ = shown(tmp_path, row(samples=4_999, rounds=rounds))
+    carried, _ = shown(tmp_path, row(samples=5_000, rounds=rounds))
+
+    assert "30.3" in carried
+    assert "30.3" not in text
+
+
+def test_text_and_page_warn_if_the_machine_was_busy_before(tmp_path: Path) -> None:
+    text, page = shown(tmp_path, row(), busy=0.051)
+    quiet, quiet_page = shown(tmp_path, row(), busy=0.05)
+
+    said = "5% of the cores were busy with something else: trust no figure but ratios within this run"
+    assert text.splitlines()[-1] == f"right before, {said}"
+    assert f'<p class="warning">Right before, {said}.</p>' in page
+    assert "busy" not in quiet
+    assert 'class="warning"' not in quiet_page
+
+
+def test_load_of_few_cells_is_bars_in_the_unit_that_it_is_judged_by(tmp_path: Path) -> None:
+    many = {"operations": 100, "operations_per_s": 29_838.0}
+    _, operations = shown(tmp_path, row(**many), row(clients=64, **many, p99_ms=321.0))
+    _, payload = shown(tmp_path, row(size=4_096, payload_mb_per_s=6.68))
+
+    assert "29,838 operations per second, 100 under each signature" in operations
+    assert ">29,838</text>" in operations
+    assert ">p50 18.9 ms, p99 321 ms</text>" in operations
+    assert "ceiling: signature checks alone" not in operations
+    assert "6.7 MB per second in transactions of 4,096 bytes" in payload
+    assert ">6.7</text>" in payload
+    assert ">16 clients</text>" in payload

@@ -57,7 +57,7 @@ def test_patience_ends_and_who_reads_on_is_warned() -> None:
     assert machine.wait(5) == pytest.approx(0.5)
     assert machine.slept_s == [2, 2, 1]
     assert machine.said[1:] == [
-        "bench: 50% of the cores are busy with something else: trust no figure but ratios within this run"
+        "bench: 50% of the cores were busy with something else: trust no figure but ratios within this run"
     ]
 
 

@@ -78,9 +78,19 @@ def wait(
         left_s -= sample_s
         after = read()
         busy, before = busy_share(before, after), after
-    if busy > QUIET:
-        say(f"bench: {busy:.0%} of the cores are busy with something else: trust no figure but ratios within this run")
+    if (said := warning(busy)) is not None:
+        say(f"bench: {said}")
     return busy
+
+
+def warning(busy: float | None) -> str | None:
+    """What whoever reads figures has to know of the machine that they are of, in one line; None if it was quiet.
+
+    `busy`: the share that was busy right before, None if nobody looked.
+    """
+    if busy is None or busy <= QUIET:
+        return None
+    return f"{busy:.0%} of the cores were busy with something else: trust no figure but ratios within this run"
 
 
 def busy_share(before: Mapping[int, Ticks], after: Mapping[int, Ticks]) -> float:
