@@ -6,7 +6,7 @@ from argparse import BooleanOptionalAction, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recovery_tables import catch_up_line, kill_line, show, split, text
+from recovery_tables import catch_up_line, kill_line, live, show, split, text
 from script import Script
 
 from bftledger.bench import options as opt
@@ -136,7 +136,7 @@ def _config(options: Namespace, home: Home) -> dict[str, Any]:
         "after_s": options.after,
         "bucket_s": options.bucket,
         "outage_is": "from the kill until the first receipt of a transaction that began after it",
-        "back_is": f"a bucket after the gap with {BACK:.0%} of the throughput before the kill",
+        "back_is": f"a bucket after the outage with {BACK:.0%} of the throughput before the kill, of a replica less",
         "level_is": "at the height of the others, asked up to 100 times a second; counted from its process's start",
         "lags": options.lags,
         "load_while": options.load_while,
@@ -147,7 +147,7 @@ def draw(result: Result) -> list["Picture"]:
     """The throughput around the kills, how the gaps are distributed, and catching up by lag."""
     import recovery_pictures  # noqa: PLC0415
 
-    return recovery_pictures.draw(*split(result), result["fits"])
+    return recovery_pictures.draw(*split(result), result["fits"], live(result))
 
 
 SCRIPT = Script(parser, measure, text, show, draw, is_good=lambda result: bool(result["ok"]))

@@ -15,13 +15,13 @@ _SHIFTS = (0.0, 0.16, -0.16, 0.08, -0.08)
 """So that points of equal value are seen beside each other."""
 
 
-def draw(killed: Sequence[Row], caught: Sequence[Row], fits: Mapping[str, Any]) -> list[Picture]:
-    """Those of what was measured."""
-    drawn = [_timeline(killed), _gaps(killed)] if killed else []
+def draw(killed: Sequence[Row], caught: Sequence[Row], fits: Mapping[str, Any], live: str) -> list[Picture]:
+    """Those of what was measured. `live`: why a group with a dead replica is not slower."""
+    drawn = [_timeline(killed, live), _gaps(killed)] if killed else []
     return [*drawn, *([_catching_up(caught, fits)] if caught else [])]
 
 
-def _timeline(killed: Sequence[Row]) -> Picture:
+def _timeline(killed: Sequence[Row], live: str) -> Picture:
     figure, (axes,) = canvas(height=3.4)
     lines = [_rates(row) for row in killed]
     length = min(len(rates) for _, rates in lines)
@@ -35,15 +35,21 @@ def _timeline(killed: Sequence[Row]) -> Picture:
         BACK * before, color=QUIET, linewidth=1.2, linestyle=(0, (5, 3)), label=f"{BACK:.0%} of what it was before"
     )
     mark(axes, 0.0, "the primary is killed")
-    outages = [row["outage_ms"] / 1_000 for row in killed if row.get("outage_ms") is not None]
-    if outages:
-        axes.axvspan(0.0, median(outages), color=BAD, alpha=0.1, linewidth=0, label="median outage")
+    for name, shown in (("outage_ms", "median outage"), ("ledger_gap_ms", "median time without a new block")):
+        found = [row[name] / 1_000 for row in killed if row.get(name) is not None]
+        if found:  # a result of before there was an outage has the second only
+            axes.axvspan(0.0, median(found), color=BAD, alpha=0.1, linewidth=0, label=shown)
+            break
     axes.set_xlim(middles[0], middles[-1])
     axes.set_ylim(bottom=0, top=1.18 * max(max(rates) for _, rates in lines))
     label(axes, x="seconds from the kill", y="transactions/s")
     plain_numbers(axes)
     _legend_above(axes, columns=4)
-    return finish(figure, "Committed transactions per second around the death of the primary, by buckets of time.")
+    return finish(
+        figure,
+        "Committed transactions per second around the death of the primary, by buckets of time. After it "
+        f"{live}. Receipts within the outage are of what had been committed before.",
+    )
 
 
 def _rates(row: Row) -> tuple[list[float], list[float]]:
@@ -54,13 +60,12 @@ def _rates(row: Row) -> tuple[list[float], list[float]]:
 
 def _gaps(killed: Sequence[Row]) -> Picture:
     kinds = {
-        "outage_ms": "what began after the kill has its first receipt",
-        "gap_ms": "longest time without a receipt: its length",
-        "ledger_gap_ms": "longest time without a new block: its length",
+        "outage_ms": "outage: what began after the kill has its first receipt",
+        "ledger_gap_ms": "no new block for so long",
         "suspected_ms": "a replica leaves the view of the dead primary",
         "new_view_ms": "f+1 replicas are in the next view",
-        "gap_end_ms": "that time without a receipt ends",
-        "recovery_ms": f"{BACK:.0%} of the throughput is back",
+        "recovery_ms": f"{BACK:.0%} of the throughput is back, with a replica less",
+        "gap_ms": "no receipt at all for so long, cut short by old ones",
     }
     figure, (axes,) = canvas(height=3.8)
     kinds = {name: what for name, what in kinds.items() if name in killed[0]}
@@ -77,7 +82,7 @@ def _gaps(killed: Sequence[Row]) -> Picture:
             )  # fmt: skip
     axes.set_yticks(range(len(kinds)), list(kinds.values()))
     axes.set_ylim(len(kinds) - 0.4, -0.75)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.04 * axes.get_xlim()[1])
     axes.grid(visible=False, axis="y")
     label(axes, x="ms from the kill")
     plain_numbers(axes, "x")

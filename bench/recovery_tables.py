@@ -16,14 +16,22 @@ _KILLS = {
     "killed": "replica",
     "view_before": "of view",
     "outage_ms": "outage ms",
-    "gap_ms": "gap ms",
-    "ledger_gap_ms": "blocks' gap",
+    "ledger_gap_ms": "no block ms",
     "suspected_ms": "suspected",
     "new_view_ms": "new view",
     "recovery_ms": f"{BACK:.0%} back",
+    "gap_ms": "no receipt",
     "tx_per_s_before": "tx/s",
     "tx_per_s_after": "then",
     "level_s": "level s",
+}
+_HEADLINE = {"outage_ms": "outage", "ledger_gap_ms": "no new block for"}
+"""What a death costs. A result of before there was `outage_ms` has the second only."""
+
+_MEANT = {
+    "outage_ms": "outage: until what was submitted after the kill has its first receipt",
+    "ledger_gap_ms": "no new block for: the longest time in which no replica had one, asked 20 times a second",
+    "gap_ms": "no receipt: cut short by receipts of what had been committed before; no outage",
 }
 _CATCH_UPS = {
     "lag": "lag",
@@ -51,12 +59,14 @@ def text(result: Result) -> str:
     killed, caught = split(result)
     lines: list[str] = []
     if killed:
-        lines.append(f"{_headline(result)}: {_from_to(result)}")
+        lines.append(f"{_title(result)}: {_headline(result)}")
         lines += _lines("killed", _KILLS, killed)
         lines += [
             f"  {name}: min {_text(found['min'])}, median {_text(found['median'])}, max {_text(found['max'])}"
-            for name, found in result["summary"].items()
+            for name, found in _in_order(result["summary"]).items()
         ]
+        lines += [f"  {meant}" for name, meant in _MEANT.items() if name in result["summary"]]
+        lines.append(f"  {BACK:.0%} back: {live(result)}")
     if caught:
         lines += _lines("caught up", _CATCH_UPS, caught)
         lines += [
@@ -75,8 +85,9 @@ def kill_line(row: Row) -> str:
     back = "not back" if row["recovery_ms"] is None else f"back after {row['recovery_ms']:,.0f} ms"
     outage = "nothing new is committed" if row["outage_ms"] is None else f"outage {row['outage_ms']:,.0f} ms"
     return (
-        f"replica {row['killed']} killed in view {row['view_before']}: {outage}, gap {row['gap_ms']:,.0f} ms, {back}, "
-        f"restarted and level in {row['level_s']:.2f} s; {row['ledgers']['text']}"
+        f"replica {row['killed']} killed in view {row['view_before']}: {outage}, no new block for "
+        f"{row['ledger_gap_ms']:,.0f} ms, {back}, restarted and level in {row['level_s']:.2f} s; "
+        f"{row['ledgers']['text']}"
     )
 
 
@@ -95,19 +106,24 @@ def show(result: Result) -> Shown:
     story, tables = [], []
     title = "How long a replica takes to catch up"
     if killed:
-        title = f"{_headline(result)}: {_from_to(result)}"
+        title = f"{_title(result)}: {_headline(result)}"
         story.append(
-            f"In {len(killed)} kills of the primary under load it took {_from_to(result)} until "
-            f"{_ENDS[_measure(result)]}; {_back(result, len(killed))}. Receipts that come before are of what had been "
-            "committed, and had died with the primary."
+            f"In {len(killed)} kills of the primary under load {_measured(result)}. {_back(result, len(killed))}: "
+            f"{live(result)}."
         )
-        tables.append(_table(killed, "Each kill. Of views and ledger_gap_ms the replicas were asked: ± 50 ms."))
+        names = {name: head for name, head in _KILLS.items() if name in killed[0]}
+        cells = [[*(row[name] for name in names), row["ledgers"]["ok"]] for row in killed]
+        meant = ". ".join(_first_up(meant) for name, meant in _MEANT.items() if name in names)
+        tables.append(
+            Table([*names.values(), "same ledgers"], cells, f"Each kill. {meant}. Of views and blocks: ± 50 ms.")
+        )
     if caught:
         tables.append(
-            _table(
-                caught,
-                "Each lag; tx_per_s is what the replica caught up; load_tx_per_s, p50_ms and p99_ms are of the clients "
-                "while it did.",
+            Table(
+                [*_CATCH_UPS.values(), "same ledgers"],
+                [[*(row.get(name) for name in _CATCH_UPS), row["ledgers"]["ok"]] for row in caught],
+                "Each lag; tx/s is what the replica caught up; the load's tx/s, p50 and p99 are of the clients while "
+                "it did.",
             )
         )
     if fit is not None:
@@ -120,28 +136,45 @@ def show(result: Result) -> Shown:
     return Shown(title, " ".join(story), tables)
 
 
-_ENDS = {
-    "outage_ms": "what was submitted after the kill had its first receipt",
-    "ledger_gap_ms": "there was a new block",
-}
+def live(result: Result) -> str:
+    """Why the throughput with a dead replica is not that of a whole group."""
+    left, cores = result["config"]["replicas"] - 1, result["machine"]["cores"]
+    share = f"share {cores} cores" if cores > 1 else "share one core"
+    return f"the {left} live replicas {share}, and a dead one takes no processor time"
 
 
-def _measure(result: Result) -> str:
-    """By what the outage is told: in a result of before there was `outage_ms`, by the time without a new block."""
-    return next(name for name in _ENDS if name in result["summary"])
+def _title(result: Result) -> str:
+    kills = len(split(result)[0])
+    return "A primary killed under load" + (f", median of {kills} kills" if kills > 1 else "")
 
 
 def _headline(result: Result) -> str:
-    if _measure(result) == "outage_ms":
-        return "From the kill of a primary to the first receipt of what is submitted after it"
-    return "Longest time without a new block after the kill of a primary"
+    """The medians of what a death costs, with the least and the greatest."""
+    return ", ".join(
+        f"{name} {_from_to(result, what)}" for what, name in _HEADLINE.items() if what in result["summary"]
+    )
 
 
-def _from_to(result: Result) -> str:
-    found = result["summary"][_measure(result)]
+def _measured(result: Result) -> str:
+    """The same as a sentence, without the ranges."""
+    words = {
+        "outage_ms": "what was submitted after it had its first receipt {}",
+        "ledger_gap_ms": "there was no new block for {}",
+    }
+    said = []
+    for what, sentence in words.items():
+        found = result["summary"].get(what)
+        if found is not None:
+            known = f"{found['median']:,.0f} ms" if found["many"] else "longer than the load went on"
+            said.append(sentence.format(f"after {known}" if what == "outage_ms" and found["many"] else known))
+    return " and ".join(said) + " in the median"
+
+
+def _from_to(result: Result, what: str) -> str:
+    found = result["summary"][what]
     if not found["many"]:
         return "longer than the load went on"
-    said = f"{found['median']:,.0f} ms in the median, {found['min']:,.0f} to {found['max']:,.0f} ms"
+    said = f"{found['median']:,.0f} ms ({found['min']:,.0f} to {found['max']:,.0f})"
     kills = len(split(result)[0])
     return said if found["many"] == kills else f"{said}, and in {kills - found['many']} of {kills} kills longer"
 
@@ -151,13 +184,16 @@ def _back(result: Result, kills: int) -> str:
     if not found["many"]:
         return f"{BACK:.0%} of the throughput were not back in time"
     often = "" if found["many"] == kills else f" in {found['many']} of them"
-    return f"{BACK:.0%} of the throughput were back{often} after {found['median']:,.0f} ms"
+    return f"{BACK:.0%} of the throughput were back{often} after {found['median']:,.0f} ms, with one replica less"
 
 
-def _table(rows: Sequence[Row], caption: str) -> Table:
-    columns = [name for name, value in rows[0].items() if not isinstance(value, dict) and name != "part"]
-    cells = [[*(row[name] for name in columns), row["ledgers"]["text"]] for row in rows]
-    return Table([*columns, "ledgers"], cells, caption)
+def _in_order(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What counts most comes first, also of results in which it did not."""
+    return {name: summary[name] for name in sorted(summary, key=lambda name: name not in _HEADLINE)}
+
+
+def _first_up(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _lines(what: str, columns: Mapping[str, str], rows: Sequence[Row]) -> list[str]:

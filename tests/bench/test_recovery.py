@@ -194,7 +194,7 @@ def test_verdict_is_on_all_loads_together(result: Result) -> None:
     assert set(result["verdict"]) == {"agreement", "durability", "integrity", "witness", "progress", "guilt"}
     assert result["acknowledged"] > result["results"][0]["missed_tx"]
     assert result["summary"]["gap_ms"]["median"] == pytest.approx(result["results"][0]["gap_ms"])
-    assert next(iter(result["summary"])) == "outage_ms"
+    assert list(result["summary"])[:2] == ["outage_ms", "ledger_gap_ms"]
     assert result["fits"] == {"idle": None, "loaded": None}
 
 
@@ -218,11 +218,21 @@ def test_result_is_shown_as_pictures_and_as_a_page(result: Result, tmp_path: Pat
 
     assert ended.returncode == 0, ended.stderr
     assert "4 identical ledgers up to block" in ended.stdout
-    headline = f"first receipt of what is submitted after it: {result['results'][0]['outage_ms']:,.0f} ms"
-    assert headline in ended.stdout
-    assert headline in html.read_text()
+    kill, page = result["results"][0], html.read_text()
+    outage, no_block = (f"{kill[name]:,.0f}" for name in ("outage_ms", "ledger_gap_ms"))
+    headline = (
+        f"A primary killed under load: outage {outage} ms ({outage} to {outage}), "
+        f"no new block for {no_block} ms ({no_block} to {no_block})"
+    )
+    live = "the 3 live replicas share one core, and a dead one takes no processor time"
+    assert ended.stdout.startswith(f"{headline}\n")
+    assert f"<h1>{headline}</h1>" in page
+    assert live in ended.stdout
+    assert page.count(live) == 2  # in the story, and below the throughput
+    assert "outage: what began after the kill has its first receipt" in page
+    assert "no new block for so long" in page
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (png, png.with_stem("picture-3")))
-    assert html.read_text().count("<figure>") == 3
+    assert page.count("<figure>") == 3
 
 
 def test_result_of_before_there_was_an_outage_is_told_by_the_time_without_a_new_block(
@@ -237,7 +247,26 @@ def test_result_of_before_there_was_an_outage_is_told_by_the_time_without_a_new_
     ended = run("--from", str(file), "--png", str(png))
 
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.startswith("Longest time without a new block after the kill of a primary: ")
+    assert ended.stdout.startswith("A primary killed under load: no new block for ")
+
+
+def test_kill_after_which_nothing_new_was_committed_says_so(result: Result, tmp_path: Path) -> None:
+    worse: dict[str, Any] = json.loads(json.dumps(result))
+    kill = worse["results"][0]
+    second = kill | {"outage_ms": None, "ledger_gap_ms": kill["ledger_gap_ms"] + 100, "recovery_ms": None}
+    worse["results"].insert(1, second)
+    worse["summary"]["ledger_gap_ms"] = spread([kill["ledger_gap_ms"], second["ledger_gap_ms"]])
+    file, html = tmp_path / "worse.json", tmp_path / "worse.html"
+    write(worse, str(file))
+
+    ended = run("--from", str(file), "--html", str(html))
+
+    assert ended.returncode == 0, ended.stderr
+    least, greatest = (f"{one['ledger_gap_ms']:,.0f}" for one in (kill, second))
+    title = ended.stdout.splitlines()[0]
+    assert title.startswith("A primary killed under load, median of 2 kills: outage ")
+    assert ", and in 1 of 2 kills longer, no new block for " in title
+    assert title.endswith(f" ms ({least} to {greatest})")
 
 
 # ── misuse ──

@@ -10,12 +10,12 @@ from bftledger.bench.kills import is_kill
 
 SPREAD: Final = (
     "outage_ms",
-    "gap_ms",
     "ledger_gap_ms",
-    "gap_end_ms",
     "suspected_ms",
     "new_view_ms",
     "recovery_ms",
+    "gap_ms",
+    "gap_end_ms",
     "level_s",
 )
 """Of the rows of kills: what is summed up, what counts most comes first."""
