@@ -119,7 +119,7 @@ def _result(setting: Setting, costs: Costs, found: "_Found") -> Result:
         [row | {"ceiling_tx_per_s": round(ceiling(row), 1)} for row in found.loads],
         blocks=found.blocks,
         view_changes=found.views,
-        laws=all_laws(found.blocks, found.views),
+        laws=all_laws(found.blocks, found.views, found.loads),
         surprises=surprises(found.blocks, found.views, found.loads),
         not_measured=found.failed,
         costs=costs.document(),

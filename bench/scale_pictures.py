@@ -3,9 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pictures import INK, QUIET, SERIES, Picture, canvas, finish, label, plain_numbers, steps
+from pictures import INK, QUIET, SERIES, Picture, canvas, finish, label, plain_numbers, same_height, steps
+from scale_tables import of_the_model
 
-from bftledger.bench.scale_fit import Law
+from bftledger.bench.scale_fit import best_law
+from bftledger.bench.scale_laws import TIME, all_laws
+from bftledger.bench.scale_loads import OWN_CORES, SHARED_CORES
+from bftledger.bench.scale_processes import PROCESSES
+from bftledger.bench.scale_timeouts import is_carried
 
 Row = Mapping[str, Any]
 Axes = Any
@@ -14,7 +19,9 @@ DASHED = (0, (4, 2.5))
 
 
 def draw(result: Mapping[str, Any]) -> list[Picture]:
-    """Those for which there are rows."""
+    """Those for which there are rows. The laws are of the rows, whatever whoever measured them fitted."""
+    loads = result["results"]
+    result = {**result, "laws": all_laws(result["blocks"], result["view_changes"], loads)}
     drawn = []
     if result["blocks"]:
         drawn += [_traffic(result), _processor(result)]
@@ -91,46 +98,71 @@ def _processor(result: Mapping[str, Any]) -> Picture:
     )
 
 
+HOW = (
+    (PROCESSES, "measured, processes on shared cores", "D", SERIES[0]),
+    (SHARED_CORES, "predicted, shared cores", "o", SERIES[1]),
+    (OWN_CORES, "predicted, a core each", "^", SERIES[2]),
+)
+"""Each has a colour and a mark of its own, in every panel."""
+
+
 def _throughput(result: Mapping[str, Any]) -> Picture:
-    figure, (left, right) = canvas(1, 2, height=4.6, width=9.0)
-    loads = list(dict.fromkeys(row["load"] for row in result["results"]))
-    for row in result["results"]:
-        if row["tx_per_s"] is None and not _was_measured_again(row, result["results"]):
-            left.annotate(
-                "none",
-                (row["replicas"], 0.02),
-                xycoords=("data", "axes fraction"),
-                ha="center",
-                color=QUIET,
-                fontsize=7,
-            )
-    for how, marker, line in (
-        ("measured, processes", "D", "-"),
-        ("predicted, shared cores", "o", DASHED),
-        ("predicted, a core each", "^", ":"),
-    ):
-        for color, load in zip(SERIES, reversed(loads), strict=False):
-            rows = [row for row in result["results"] if (row["how"], row["load"]) == (how, load) and row["tx_per_s"]]
-            if rows:
-                _points(left, rows, lambda row: row["tx_per_s"], color, f"{how}, {load}", marker=marker, line=line)
-                _points(right, rows, lambda row: row["p50_ms"], color, f"{how}, {load}", marker=marker, line=line)
-                _longer_timeouts(left, rows, result["config"]["protocol"]["request_timeout_ms"])
-    label(left, title="Throughput", x="replicas", y="transactions/s")
-    label(right, title="Latency, median", x="replicas", y="ms")
-    _finish_axes([left, right], result["results"], legends=False)
-    handles, names = left.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2)
+    """A panel for each load: nine series in one nobody tells apart."""
+    rows = result["results"]
+    loads = list(dict.fromkeys(row["load"] for row in reversed(rows)))
+    figure, panels = canvas(2, len(loads), height=6.4, width=3.1 * max(2, len(loads)))
+    rates, times = panels[: len(loads)], panels[len(loads) :]
+    for load, rate, time in zip(loads, rates, times, strict=True):
+        for how, _, _, color in reversed(HOW):
+            _rate_law(rate, result, load, how, color)
+        for how, name, marker, color in HOW:
+            some = [row for row in rows if (row["how"], row["load"]) == (how, load)]
+            known = [row for row in some if row["tx_per_s"] and is_carried(row)]
+            if known:
+                _points(rate, known, lambda row: row["tx_per_s"], color, name, marker=marker)
+                _points(time, known, lambda row: row["p50_ms"], color, name, marker=marker, line="-")
+                _longer_timeouts(rate, known, result["config"]["protocol"]["request_timeout_ms"])
+            for row in some:
+                if row not in known and not _was_measured_again(row, known):
+                    rate.annotate(
+                        "none", (row["replicas"], 0.02), xycoords=("data", "axes fraction"), ha="center", color=color,
+                        fontsize=7,
+                    )  # fmt: skip
+        label(rate, title=load, y="transactions/s" if rate is rates[0] else "")
+        label(time, x="replicas", y="ms, median" if time is times[0] else "")
+    _finish_axes([*rates, *times], rows, legends=False)
+    same_height(rates)
+    same_height(times)
+    handles = {
+        name: handle for axes in rates for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
     return finish(
         figure,
-        "Committed transactions per second and median latency by size, measured and predicted; T: the request "
-        "time-out, where the usual one was too short.",
+        "Committed transactions per second and median latency by size and load. Dashed: 1,000,000 over the law of the "
+        "time per transaction, with the largest error at a point. T: the request time-out, where the usual one was too "
+        f"short. {of_the_model(rows)}",
     )
 
 
+def _rate_law(axes: Axes, result: Mapping[str, Any], load: str, how: str, color: str) -> None:
+    """The throughput by the law of the time that a transaction takes; its name in the corner that is empty."""
+    for found in result["laws"]:
+        law = best_law(found)
+        if law is None or (found["what"], found["load"], found["how"]) != (TIME, load, how):
+            continue
+        grid = _between([n for n, _ in found["points"]])
+        axes.plot(grid, [1e6 / law.at(n) for n in grid], ls=DASHED, lw=1.2, color=color)
+        axes.text(
+            0.03, 0.03 + 0.07 * len(axes.texts), f"{law.text()} µs, off by {law.off}", color=color, fontsize=7,
+            transform=axes.transAxes,
+        )  # fmt: skip
+
+
 def _was_measured_again(row: Row, rows: Sequence[Row]) -> bool:
-    """Whether the same load has figures with another request time-out."""
+    """Whether the same load is among those that have figures, with another request time-out."""
     same = ("replicas", "how", "load")
-    return any(other["tx_per_s"] for other in rows if all(other[name] == row[name] for name in same))
+    return any(all(other[name] == row[name] for name in same) for other in rows)
 
 
 def _longer_timeouts(axes: Axes, rows: Sequence[Row], usual_ms: int) -> None:
@@ -206,19 +238,19 @@ def _law(
     in_flight: int | None = None,
     scale: float = 1.0,
 ) -> None:
-    """The line of the law that fits best, if there is one."""
+    """The line of the law that fits best, if there is one, with its largest error."""
     for found in result["laws"]:
-        if (found["what"], found["batch"], found["in_flight"]) != (what, batch, in_flight):
+        law = best_law(found)
+        if law is None or (found["what"], found["batch"], found["in_flight"]) != (what, batch, in_flight):
             continue
-        for one in found["fits"]:
-            if one["model"] == found["best"]:
-                law = Law(power=one["power"], a=one["a"], b=one["b"], r2=one["r2"])
-                sizes = [n for n, _ in found["points"]]
-                grid = [min(sizes) * (max(sizes) / min(sizes)) ** (i / 80) for i in range(81)]
-                drawn = [(n, law.at(n) / scale) for n in grid if law.at(n) > 0]
-                power = law.model.removeprefix("a + b·")
-                name = f"{law.a / scale:,.3g} + {law.b / scale:,.3g}·{power}, R² {law.r2:.3f}"
-                axes.plot([n for n, _ in drawn], [y for _, y in drawn], ls=DASHED, lw=1.2, color=color, label=name)
+        grid = _between([n for n, _ in found["points"]])
+        name = f"{law.text(scale)}, off by {law.off} at most"
+        axes.plot(grid, [law.at(n) / scale for n in grid], ls=DASHED, lw=1.2, color=color, label=name)
+
+
+def _between(sizes: Sequence[int]) -> list[float]:
+    """Sizes from the smallest to the largest, evenly on a logarithmic axis."""
+    return [min(sizes) * (max(sizes) / min(sizes)) ** (i / 80) for i in range(81)]
 
 
 def _finish_axes(panels: Sequence[Axes], rows: Sequence[Row], *, legends: bool = True) -> None:

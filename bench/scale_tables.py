@@ -5,7 +5,9 @@ from typing import Any
 
 from page import Shown, Table
 
-from bftledger.bench.scale_laws import ceiling_tx_per_s, surprises
+from bftledger.bench.readable import carries
+from bftledger.bench.scale_fit import best_law
+from bftledger.bench.scale_laws import all_laws, ceiling_tx_per_s, optimism, surprises
 from bftledger.bench.scale_timeouts import is_carried
 
 Row = Mapping[str, Any]
@@ -33,18 +35,37 @@ def _not_committed(row: Row) -> str:
 
 
 def _subject(row: Row) -> str:
+    if row["load"] is not None:
+        return f"{row['load']}, {row['how']}"
     return f"batches of {row['batch']}" if row["in_flight"] is None else f"{row['in_flight']} slots in flight"
 
 
-def _fitted(row: Row, model: str) -> str:
-    for law in row["fits"]:
-        if law["model"] == model:
-            return f"{law['a']:,.4g} + {law['b']:,.4g}·{model[-2:].lstrip('·')}, R² {law['r2']:.4f}"
-    return "–"
+def _best(row: Row) -> str:
+    law = best_law(row)
+    return "–" if law is None else law.text()
 
+
+def _error(row: Row) -> str:
+    law = best_law(row)
+    return "–" if law is None else law.off
+
+
+def _others(row: Row) -> str:
+    """The forms that fit worse, and by how much those are off."""
+    return ", ".join(f"{law['model']} {law['error']:.0%}" for law in row["fits"] if law["model"] != row["best"])
+
+
+def _p99(row: Row) -> float | None:
+    """None where the samples do not carry it; those of a prediction are its blocks, whose transactions have one
+    fate."""
+    samples = row.get("samples") or row.get("blocks") or 0
+    return _rounded(row["p99_ms"], 1) if carries(samples, 99) else None
+
+
+_N: Column = ("n", lambda row: row["replicas"])
 
 BLOCKS: tuple[Column, ...] = (
-    ("n", lambda row: row["replicas"]),
+    _N,
     ("batch", lambda row: row["batch"]),
     ("messages", lambda row: round(row["messages_per_block"])),
     ("expected", lambda row: row["expected_messages_per_block"]),
@@ -53,7 +74,12 @@ BLOCKS: tuple[Column, ...] = (
     ("bytes", lambda row: round(row["bytes_per_block"])),
     ("excess", lambda row: f"{row['excess_bytes']:+.1%}"),
     ("STATUS", lambda row: round(row["status_per_block"], 1)),
-    ("messages/replica", lambda row: round(row["replica_messages_per_block"], 1)),
+    ("of a replica", lambda row: round(row["replica_messages_per_block"], 1)),
+)
+
+COSTS: tuple[Column, ...] = (
+    _N,
+    ("batch", lambda row: row["batch"]),
     ("messages/tx", lambda row: round(row["messages_per_tx"], 2)),
     ("bytes/tx", lambda row: round(row["bytes_per_tx"])),
     ("receipt", lambda row: row["receipt_bytes"]),
@@ -64,68 +90,90 @@ BLOCKS: tuple[Column, ...] = (
 )
 
 LOADS: tuple[Column, ...] = (
-    ("n", lambda row: row["replicas"]),
+    _N,
     ("load", lambda row: row["load"]),
     ("how", lambda row: row["how"]),
     ("T ms", lambda row: row["request_timeout_ms"]),
     ("tx/s", lambda row: _rounded(row["tx_per_s"], 1)),
-    ("of ceiling", lambda row: "–" if row["tx_per_s"] is None else f"{row['tx_per_s'] / row['ceiling_tx_per_s']:.1%}"),
+    ("ceiling", lambda row: "–" if row["tx_per_s"] is None else f"{row['tx_per_s'] / row['ceiling_tx_per_s']:.1%}"),
     ("p50 ms", lambda row: _rounded(row["p50_ms"], 1)),
-    ("p99 ms", lambda row: _rounded(row["p99_ms"], 1)),
+    ("p99 ms", _p99),
     ("view", lambda row: row.get("view")),
     ("not committed", _not_committed),
-    ("tx/block", lambda row: _rounded(row.get("tx_per_block"), 1)),
-    ("ms/block", lambda row: _rounded(row.get("ms_per_block"), 1)),
-    ("messages/block", lambda row: _rounded(row.get("messages_per_block"))),
-    ("excess", lambda row: "–" if row.get("excess_messages") is None else f"{row['excess_messages']:+.0%}"),
-    ("again", lambda row: _rounded(row.get("again_per_block"))),
-    ("CPU µs/tx: primary", lambda row: _rounded(row.get("primary_cpu_us_per_tx"))),
-    ("backup", lambda row: _rounded(row.get("backup_cpu_us_per_tx"))),
-    ("clients", lambda row: _rounded(row.get("clients_cpu_us_per_tx"))),
     ("", lambda row: row["error"] or ""),
 )
 
+LOAD_COSTS: tuple[Column, ...] = (
+    _N,
+    ("load", lambda row: row["load"]),
+    ("how", lambda row: row["how"]),
+    ("tx/block", lambda row: _rounded(row.get("tx_per_block"), 1)),
+    ("ms/block", lambda row: _rounded(row.get("ms_per_block"), 1)),
+    ("messages", lambda row: _rounded(row.get("messages_per_block"))),
+    ("excess", lambda row: "–" if row.get("excess_messages") is None else f"{row['excess_messages']:+.0%}"),
+    ("again", lambda row: _rounded(row.get("again_per_block"))),
+    ("primary µs/tx", lambda row: _rounded(row.get("primary_cpu_us_per_tx"))),
+    ("backup", lambda row: _rounded(row.get("backup_cpu_us_per_tx"))),
+    ("clients", lambda row: _rounded(row.get("clients_cpu_us_per_tx"))),
+)
+
 VIEWS: tuple[Column, ...] = (
-    ("n", lambda row: row["replicas"]),
+    _N,
     ("in flight", lambda row: row["in_flight"]),
     ("VIEW-CHANGEs", lambda row: row["view_changes"]),
     ("expected", lambda row: row["expected_view_changes"]),
     ("again", lambda row: row.get("view_changes_again")),
-    ("bytes of one", lambda row: row["view_change_longest"]),
     ("NEW-VIEWs", lambda row: row["new_views"]),
     ("expected", lambda row: row["expected_new_views"]),
     ("again", lambda row: row.get("new_views_again")),
-    ("bytes of one", lambda row: row["new_view_longest"]),
-    ("bytes of all", lambda row: row["bytes"]),
     ("took ms", lambda row: round(row["took_ms"], 1)),
     ("gap ms", lambda row: round(row["gap_ms"])),
+)
+
+VIEW_COSTS: tuple[Column, ...] = (
+    _N,
+    ("in flight", lambda row: row["in_flight"]),
+    ("bytes of a VIEW-CHANGE", lambda row: row["view_change_longest"]),
+    ("of a NEW-VIEW", lambda row: row["new_view_longest"]),
+    ("of all", lambda row: row["bytes"]),
     ("CPU ms", lambda row: _both(row, "cpu_ms")),
 )
 
 LAWS: tuple[Column, ...] = (
     ("", lambda row: row["what"]),
     ("of", _subject),
-    *((f"a + b·{power}", lambda row, model=f"a + b·{power}": _fitted(row, model)) for power in ("n", "n²", "n³")),
-    ("fits best", lambda row: row["best"] or "–"),
+    ("law", _best),
+    ("off by at most", _error),
     ("exponent", lambda row: _rounded(row["exponent"], 2)),
+    ("other forms are off by", _others),
 )
 
 
 _PARTS = (
-    ("blocks", "One block after the other, a core each; CPU and transport of primary / backup", BLOCKS),
+    ("blocks", "Messages and bytes, one block after the other; of a replica: messages that each sends", BLOCKS),
+    ("blocks", "The same: what it costs, a core each; CPU and transport of primary / backup", COSTS),
+    ("results", "Under load; the view in which it ended; 99 of 100 only where the samples carry it", LOADS),
     (
         "results",
-        "Under load; CPU with the transport's; the view in which it ended; again: messages sent again per block",
-        LOADS,
+        "The same: messages per block; again: those sent again; CPU with the transport's, modelled where predicted",
+        LOAD_COSTS,
     ),
-    ("view_changes", "View changes, a core each; CPU of the new primary / a backup", VIEWS),
-    ("laws", "Laws by the size of the group", LAWS),
+    ("view_changes", "View changes, a core each", VIEWS),
+    ("view_changes", "The same: what they cost; CPU of the new primary / a backup", VIEW_COSTS),
+    (
+        "laws",
+        "Laws by the size of the group, fitted in relative error. Of loads: µs per transaction, 1,000,000 / tx/s",
+        LAWS,
+    ),
 )
 
 
 def tables(result: Mapping[str, Any]) -> list[Table]:
-    """One for each part that has rows."""
-    rows = {part: result[part] for part, _, _ in _PARTS} | {"results": _loads(result)}
+    """Those of each part that has rows."""
+    rows = {part: result[part] for part, _, _ in _PARTS} | {
+        "results": _loads(result),
+        "laws": all_laws(result["blocks"], result["view_changes"], result["results"]),
+    }
     return [
         Table([name for name, _ in columns], [[cell(row) for _, cell in columns] for row in rows[part]], title)
         for part, title, columns in _PARTS
@@ -149,6 +197,8 @@ def text(result: Mapping[str, Any]) -> str:
     for table in tables(result):
         lines += [table.caption, *_lines(table), ""]
     lines += [f"Not measured: {one['what']}: {one['error']}" for one in result["not_measured"]]
+    if model := of_the_model(result["results"]):
+        lines += [model, ""]
     found = _surprises(result)
     if not found:
         return "\n".join([*lines, "No surprise: no primary was changed, and nothing is a tenth above what is needed."])
@@ -195,6 +245,22 @@ def _title(result: Mapping[str, Any]) -> str:
     return f"What agreement costs {min(sizes)} to {max(sizes)} replicas"
 
 
+def of_the_model(loads: Sequence[Row]) -> str:
+    """How far its predictions can be believed; empty if there is nothing to compare them with."""
+    found = optimism(loads)
+    if not found:
+        return ""
+    (small, least), (large, most) = min(found), max(found)
+    if small == large:
+        return f"On the same shared cores the model of the simulator is {most:.1f} times as fast as processes are."
+    return (
+        f"On the same shared cores the model of the simulator is {least:.1f} ({small} replicas) to {most:.1f} times "
+        f"({large}) as fast as processes are: it leaves out switches between processes, interrupted rounds and what the "
+        "kernel does meanwhile. So its throughput falls less with the size, too: where there are processes, believe "
+        "theirs."
+    )
+
+
 def _story(blocks: Sequence[Row], loads: Sequence[Row]) -> str:
     said = []
     if blocks:
@@ -207,6 +273,8 @@ def _story(blocks: Sequence[Row], loads: Sequence[Row]) -> str:
     if measured:
         got = [f"{row['tx_per_s']:,.0f} ({row['replicas']})" for row in measured if row["tx_per_s"]]
         said.append(f"Processes on this machine commit so many transactions per second: {', '.join(got) or 'none'}.")
+    if model := of_the_model(loads):
+        said.append(model)
     if lost := [row for row in loads if not is_carried(row)]:
         which = ", ".join(f"{row['replicas']} ({row['load']}, {row['how']})" for row in lost)
         said.append(f"T was too short for so many replicas, so that primaries were changed for nothing: {which}.")

@@ -1,6 +1,7 @@
 """Loads by size: which request time-out they are measured with, what cannot be carried, and what the ceiling is."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -165,7 +166,7 @@ def test_text_and_page_have_the_view_what_was_not_committed_and_the_ceiling(tmp_
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     assert ended.returncode == 0, ended.stderr
-    bad, good = (line for line in ended.stdout.splitlines() if line.startswith("  31  "))
+    bad, good, *_ = (line for line in ended.stdout.splitlines() if line.startswith("  31  "))
     assert "11  8 pending" in bad
     assert bad.endswith("no figure: 2 cores cannot carry 31 replicas within a request time-out of 500 ms: "
                         "view 11, 8 pending, 80.0 tx/s")  # fmt: skip
@@ -174,3 +175,31 @@ def test_text_and_page_have_the_view_what_was_not_committed_and_the_ceiling(tmp_
     page = html.read_text()
     assert "T was too short for so many replicas" in page
     assert "<td>8 pending</td>" in page
+
+
+def test_text_page_and_picture_say_how_much_faster_the_model_is_than_processes(tmp_path: Path) -> None:
+    rows = [
+        a_row(replicas=n, load="64 clients", how=how, tx_per_s=rate, samples=2_000)
+        for n, both in ((4, (1_000.0, 1_500.0)), (7, (500.0, 1_000.0)), (10, (200.0, 500.0)))
+        for how, rate in zip((PROCESSES, SHARED_CORES), both, strict=True)
+    ]
+    result = {
+        "bench": "scale", "when": "", "commit": None, "seed": 1, "calibration": 31_000, "ceiling_tx_per_s": 1,
+        "calibrations": {}, "machine": {"cores": 2}, "versions": {"bftledger": "0"},
+        "config": {"replicas": [4], "processes": [4], "cores_shared": 2, "protocol": {"request_timeout_ms": 500}},
+        "results": rows, "blocks": [], "view_changes": [], "laws": [], "surprises": [], "not_measured": [], "costs": {},
+    }  # fmt: skip
+    file, html = tmp_path / "result.json", tmp_path / "page.html"
+    file.write_text(json.dumps(result))
+
+    command = [sys.executable, str(SCRIPT), "--from", str(file), "--html", str(html)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert ended.returncode == 0, ended.stderr
+    page = html.read_text()
+    said = "the model of the simulator is 1.5 (4 replicas) to 2.5 times (10) as fast as processes are"
+    assert said in ended.stdout
+    assert page.count(said) == 2  # in the story, and below the picture
+    assert "So its throughput falls less with the size, too" in page
+    assert re.search(r"time per transaction +64 clients, measured, processes +\S.*%", ended.stdout)
+    assert re.search(r">[^<]* µs, off by [^<]*%</text>", page)

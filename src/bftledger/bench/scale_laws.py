@@ -5,13 +5,17 @@ from typing import Any, Final
 
 from bftledger.bench import scale_loads
 from bftledger.bench.scale_fit import laws
+from bftledger.bench.scale_processes import PROCESSES
 from bftledger.bench.scale_timeouts import is_carried, trouble
 from bftledger.bench.scale_traffic import SURPRISE, expected_messages
 
 Row = Mapping[str, Any]
 
+MESSAGES: Final = "messages per block, group"
+TIME: Final = "time per transaction"
+
 _BLOCKS: Final[tuple[tuple[str, str, tuple[int, ...], Callable[[Row], float | None]], ...]] = (
-    ("messages per block, group", "messages", (1, 2), lambda row: row["messages_per_block"]),
+    (MESSAGES, "messages", (1, 2), lambda row: row["messages_per_block"]),
     ("messages per block, replica", "messages", (1, 2), lambda row: row["replica_messages_per_block"]),
     ("bytes per block, group", "bytes", (1, 2), lambda row: row["bytes_per_block"]),
     ("bytes per block, replica", "bytes", (1, 2), lambda row: row["replica_bytes_per_block"]),
@@ -34,20 +38,37 @@ def _with_transport(row: Row, role: str) -> float:
     return float(row["cpu_us_per_block"][role] + row["transport_us_per_block"][role])
 
 
-def all_laws(blocks: Sequence[Row], views: Sequence[Row]) -> list[dict[str, Any]]:
-    """Of everything that is counted, for each batch, and for each number of slots in flight."""
+def all_laws(blocks: Sequence[Row], views: Sequence[Row], loads: Sequence[Row] = ()) -> list[dict[str, Any]]:
+    """Of everything that is counted, for each batch, and for each number of slots in flight; of loads the time that a
+    transaction takes, the inverse of the throughput, for each load and how it was run."""
     found = []
     for batch in sorted({row["batch"] for row in blocks}):
         rows = [row for row in blocks if row["batch"] == batch]
         for what, unit, powers, value in _BLOCKS:
-            law = laws(what, unit, [(row["replicas"], value(row)) for row in rows], powers)
-            found.append({"batch": batch, "in_flight": None, **law})
+            points = [(row["replicas"], value(row)) for row in rows]
+            law = laws(what, unit, points, powers, pairs=what == MESSAGES)
+            found.append({"batch": batch, "in_flight": None, "load": None, "how": None, **law})
     for in_flight in sorted({row["in_flight"] for row in views}):
         rows = [row for row in views if row["in_flight"] == in_flight]
         for what, unit, powers, value in _VIEWS:
             law = laws(what, unit, [(row["replicas"], value(row)) for row in rows], powers)
-            found.append({"batch": None, "in_flight": in_flight, **law})
+            found.append({"batch": None, "in_flight": in_flight, "load": None, "how": None, **law})
+    for how, load in dict.fromkeys((row["how"], row["load"]) for row in loads):
+        rows = [row for row in loads if (row["how"], row["load"]) == (how, load) and is_carried(row)]
+        points = [(row["replicas"], 1e6 / row["tx_per_s"] if row["tx_per_s"] else None) for row in rows]
+        law = laws(TIME, "µs", points, (1, 2, 3), free=True)
+        found.append({"batch": None, "in_flight": None, "load": load, "how": how, **law})
     return found
+
+
+def optimism(loads: Sequence[Row]) -> list[tuple[int, float]]:
+    """How many times as fast as processes the model is on the same shared cores, by the size of the group."""
+    got = {(row["replicas"], row["load"], row["how"]): row["tx_per_s"] for row in loads if row["tx_per_s"]}
+    return [
+        (replicas, rate / got[replicas, load, PROCESSES])
+        for (replicas, load, how), rate in got.items()
+        if how == scale_loads.SHARED_CORES and (replicas, load, PROCESSES) in got
+    ]
 
 
 def ceiling_tx_per_s(row: Row, verifications_per_s: float, shared: int, machine: int) -> float:

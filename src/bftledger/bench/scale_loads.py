@@ -11,8 +11,8 @@ from statistics import fmean
 from typing import Any, Final
 
 from bftledger.bench.measured import percentile, rounded
+from bftledger.bench.readable import carries
 from bftledger.bench.scale_blocks import PRIMARY
-from bftledger.bench.scale_clients import Answer
 from bftledger.bench.scale_group import Group, Model, grouped, settled_heap
 from bftledger.bench.scale_traffic import NORMAL_CASE, expected_messages
 
@@ -126,7 +126,8 @@ def _measure(group: Group, loop: ClosedLoop) -> dict[str, Any]:
     *replicas, clients = [round(used / len(good), 1) if good else None for used in spent]
     return {
         "tx_per_s": round(len(good) / seconds, 1) if seconds else 0.0,
-        **_latencies(good),
+        **latencies([answer.done_us - answer.begun_us for answer in good], blocks),
+        "blocks": blocks,
         "tx_per_block": round(len(good) / blocks, 1) if blocks else None,
         "ms_per_block": round(1_000 * seconds / blocks, 1) if blocks else None,
         "view": group.view,
@@ -143,9 +144,14 @@ def _measure(group: Group, loop: ClosedLoop) -> dict[str, Any]:
     }
 
 
-def _latencies(answers: Sequence[Answer]) -> dict[str, float | None]:
-    latencies = sorted((answer.done_us - answer.begun_us) / 1_000 for answer in answers)
-    return {f"p{percent}_ms": rounded(percentile(latencies, percent)) for percent in (50, 99)}
+def latencies(of_each_us: Sequence[int], blocks: int) -> dict[str, float | None]:
+    """Of what each transaction of so many blocks took, the percentiles of a row, in milliseconds.
+
+    The transactions of a block have one fate: as many blocks as carry a 99th percentile, or there is none.
+    """
+    ascending = [each / 1_000 for each in sorted(of_each_us)]
+    slow = rounded(percentile(ascending, 99)) if carries(blocks, 99) else None
+    return {"p50_ms": rounded(percentile(ascending, 50)), "p99_ms": slow}
 
 
 def _traffic(group: Group, height: int) -> dict[str, Any]:
