@@ -67,17 +67,21 @@ def test_nothing_committed_is_an_error_that_says_what_became_of_it(group: LocalG
 
 def test_group_that_runs_already_is_measured_and_left_running(group: LocalGroup) -> None:
     before = group.pids
-    extent = Extent(clients=(1, 2), seconds=0.2, warmup_s=0.1, keys=2)
+    extent = Extent(clients=(1, 2), seconds=0.2, warmup_s=0.1, windows=2, quiet_s=0.0, keys=2)
     said: list[str] = []
 
     result = measure_running(group.home, extent, seed=1, say=said.append)
 
     assert [row["clients"] for row in result["results"]] == [1, 2, 2]
     assert [row["rate"] is None for row in result["results"]] == [True, True, False]
+    assert [len(row["rounds"]) for row in result["results"]] == [2, 2, 2]
+    assert all(row["tx_per_s_range"][0] <= row["tx_per_s"] <= row["tx_per_s_range"][1] for row in result["results"])
+    assert result["config"]["replicas_here"] == 4
     assert result["reads"]["reads_per_s"] > 0
     assert result["fetch"] is None
     assert Group(group.home).pids == group.pids == before
-    assert len(said) == 5
+    assert len([line for line in said if "closed loop" in line or "/s due" in line]) == 6
+    assert "at most" in said[0]  # the ceiling, for all replicas are here
 
 
 def _signal(group: LocalGroup, number: signal.Signals) -> None:

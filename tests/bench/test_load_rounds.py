@@ -53,6 +53,13 @@ def test_worst_and_sums_are_of_all_rounds() -> None:
     assert found["failed"] == {"busy": 3, "expired": 1}
 
 
+def test_load_was_kept_up_with_if_it_was_in_all_rounds() -> None:
+    both, one = ([row(1.0, kept_up=first), row(1.0, kept_up=True)] for first in (True, False))
+
+    assert together(both)["kept_up"] is True
+    assert together(one)["kept_up"] is False
+
+
 def test_what_each_replica_used_is_a_median_of_its_own_and_what_nobody_knows_stays_unknown() -> None:
     found = together(
         [

@@ -25,6 +25,7 @@ def test_quick_measures_a_group_of_its_own_and_its_summary_fits_an_issue(tmp_pat
     assert block.endswith("\n```")
     for word in (
         "machine",
+        "of the cores busy",
         "calibration",
         "ceiling",
         "1 client ",

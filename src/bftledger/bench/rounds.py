@@ -38,7 +38,8 @@ def in_turns(rounds: int, groups: Sequence[Callable[[], Sequence[Row]]], say: Ca
 def together(rounds: Sequence[Row]) -> Row:
     """One row of the rows (`Measured.row`) of one load's rounds, at least one, in order.
 
-    Medians; of `max_ms` and `view` the greatest; `samples` and `failed` are those of all rounds. And `tx_per_s_range`,
+    Medians; of `max_ms` and `view` the greatest; `samples` and `failed` are those of all rounds, and `kept_up` says
+    whether all were. And `tx_per_s_range`,
     the least and the greatest throughput, and `rounds`: throughput and percentiles of each.
     """
     rates = [row["tx_per_s"] for row in rounds]
@@ -60,6 +61,8 @@ def _of_all(name: str, values: Sequence[Any]) -> Any:
         return values[0]
     if name in _GREATEST:
         return max((value for value in values if value is not None), default=None)
+    if name == "kept_up":
+        return all(values)
     if name == "samples":
         return sum(values)
     if name == "failed":

@@ -1,11 +1,12 @@
 """The standard set of `bftledger bench`: what there is to know of a group's speed on a machine, in two minutes.
 
-On a group of its own: closed loops of 1, 16, 64 and 256 clients, an open loop at half the rate of the best of them,
-verified reads, and a replica that was away and fetches what it missed. On a group that runs already the last is left
-out, for nobody's replica is stopped.
+On a group of its own: closed loops of 1, 16, 64 and 256 clients, an open loop at half the rate of the best of them, all
+of it twice, in turns; verified reads, and a replica that was away and fetches what it missed. On a group that runs
+already the last is left out, for nobody's replica is stopped.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,10 @@ from bftledger.base.ids import ReplicaId
 from bftledger.bench.group import Group, LocalGroup, made_home, running_group
 from bftledger.bench.load import run_load
 from bftledger.bench.measured import Load, percentile, rounded
+from bftledger.bench.options import WAIT_QUIET_VARIABLE
+from bftledger.bench.quiet import patience
 from bftledger.bench.results import Result, Setting, group_config
+from bftledger.bench.rounds import in_turns
 from bftledger.client import AsyncClient
 from bftledger.home.home import Home
 
@@ -30,16 +34,22 @@ _POLL_S: Final = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """How long and how much. `keys`: clients of the open loop, and of what a replica misses."""
+    """How long and how much. Each load has so many windows of `seconds`, each after `warmup_s`.
+
+    `quiet_s`: waits at most so long until the machine is quiet. `keys`: clients of the open loop, and of what a replica
+    misses.
+    """
 
     clients: tuple[int, ...]
     seconds: float
     warmup_s: float
+    windows: int
+    quiet_s: float
     keys: int = 64
 
 
-STANDARD: Final = Extent(clients=(1, 16, 64, 256), seconds=10.0, warmup_s=2.0)
-QUICK: Final = Extent(clients=(1, 16), seconds=0.5, warmup_s=0.2, keys=16)
+STANDARD: Final = Extent(clients=(1, 16, 64, 256), seconds=8.0, warmup_s=1.5, windows=2, quiet_s=10.0)
+QUICK: Final = Extent(clients=(1, 16), seconds=0.5, warmup_s=0.2, windows=1, quiet_s=2.0, keys=16)
 
 Say = Callable[[str], None]
 """Tells whoever waits what is measured now."""
@@ -48,7 +58,8 @@ Say = Callable[[str], None]
 def measure_own(extent: Extent, *, replicas: int, seed: int, say: Say) -> Result:
     """Of a new group in a temporary directory, which goes afterwards. Raises `BftLedgerError`."""
     with made_home(None, replicas=replicas, keep=False) as home:
-        setting = _setting(home, extent, seed, "made for this on the machine described, all its replicas there")
+        which = "made for this on the machine described, all its replicas there"
+        setting = _setting(home, extent, seed, which, here=replicas)
         say(setting.line)
         with running_group(home) as group:
             rows = _loads(group, extent, seed, say)
@@ -66,8 +77,10 @@ def measure_running(home: Home, extent: Extent, *, seed: int, say: Say) -> Resul
             f"{answered} of {home.genesis.group.n} replicas answer and are in a view: start the group first"
         )
     here = len(group.pids)
-    setting = _setting(home, extent, seed, f"running already, {here} of its replicas on the machine described")
-    say(setting.line)
+    which = f"running already, {here} of its replicas on the machine described"
+    setting = _setting(home, extent, seed, which, here=here)
+    calibration, _, _ = setting.line.partition("; ")
+    say(setting.line if here == home.genesis.group.n else calibration)
     rows = _loads(group, extent, seed, say)
     return setting.result(rows, reads=_reads(home, extent, say), fetch=None)
 
@@ -80,26 +93,32 @@ def check_can_be_measured(home: Home) -> None:
         raise OperatorError("the group takes transactions of its members only, and the clients of a benchmark are none")
 
 
-def _setting(home: Home, extent: Extent, seed: int, which: str) -> Setting:
+def _setting(home: Home, extent: Extent, seed: int, which: str, here: int) -> Setting:
+    """`here`: so many of the replicas share the machine."""
     config = {
         **group_config(home),
         "group": which,
+        "replicas_here": here,
         "size": SIZE,
+        "windows": extent.windows,
         "seconds": extent.seconds,
         "warmup_s": extent.warmup_s,
         "clients": "one process, one connection; a key each, every receipt verified",
     }
-    return Setting.take("standard", seed=seed, replicas=home.genesis.group.n, directory=home.path, config=config)
+    with patience(float(os.environ.get(WAIT_QUIET_VARIABLE, extent.quiet_s))):
+        return Setting.take("standard", seed=seed, replicas=home.genesis.group.n, directory=home.path, config=config)
 
 
 def _loads(group: Group, extent: Extent, seed: int, say: Say) -> list[dict[str, Any]]:
-    """The closed loops, then the open one."""
-    rows = []
-    for clients in extent.clients:
-        rows.append(_row(group, _load(extent, seed, clients), say))
-    rate = max(1.0, float(round(_OPEN_SHARE * max(row["tx_per_s"] for row in rows))))
-    rows.append(_row(group, _load(extent, seed, extent.keys, rate), say))
-    return rows
+    """The closed loops, then the open one, at half of what the best of the first windows got; and all that again."""
+    rates: list[float] = []
+
+    def once() -> list[dict[str, Any]]:
+        rows = [_row(group, _load(extent, seed, clients), say) for clients in extent.clients]
+        rates.append(max(1.0, float(round(_OPEN_SHARE * max(row["tx_per_s"] for row in rows)))))
+        return [*rows, _row(group, _load(extent, seed, extent.keys, rates[0]), say)]
+
+    return in_turns(extent.windows, [once], say)
 
 
 def _load(extent: Extent, seed: int, clients: int, rate: float | None = None) -> Load:
