@@ -10,6 +10,8 @@ acknowledged when it is on the disks of a quorum (fsync, on one file system). Wh
               the same for transactions of N operations; operations are counted, latencies are those of a transaction.
   etcd        Raft, three nodes, of which one may crash and none may lie. Nothing is signed, and the answer of one node
               is all that there is. Measured over gRPC if there is an `etcd` on PATH (pip install 'bftledger[compare]').
+  etcd, N operations in a Txn
+              the same nodes, N puts in each transaction of etcd's (128 at most, by default): beside ours of N operations.
 
 Both sides' clients share the processors with the nodes: what they use is in the table, by operation.
 """
@@ -27,9 +29,10 @@ from script import Script
 
 from bftledger.base import cbor
 from bftledger.bench import options as opt
-from bftledger.bench.contest import compete, table
-from bftledger.bench.etcd import Etcd
+from bftledger.bench.contest import compete, likes_text, table
+from bftledger.bench.etcd import BatchedEtcd, Etcd
 from bftledger.bench.measured import Load
+from bftledger.bench.readable import LEFT_OUT, not_committed, percentile_of
 from bftledger.bench.results import Result, Setting, say
 from bftledger.bench.systems import Batched, Ledger, System
 
@@ -63,8 +66,14 @@ opt.add_output(parser)
 
 def systems(options: Namespace) -> list[System]:
     """All that are known. The first is what the others are compared with."""
-    ledger = Ledger(options.replicas)
-    return [ledger, Batched(ledger, options.operations), Etcd()]
+    ledger, etcd = Ledger(options.replicas), Etcd()
+    return [ledger, Batched(ledger, options.operations), etcd, BatchedEtcd(etcd, options.operations)]
+
+
+def likes(options: Namespace) -> dict[str, str]:
+    """What is batched is compared with what is batched, too."""
+    _, ours, _, theirs = systems(options)
+    return {theirs.name: ours.name}
 
 
 # ── measuring ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -79,7 +88,7 @@ def measure(options: Namespace) -> Result:
     for system in systems(options):
         if (why := system.missing()) is None:
             here.append(system)
-        else:
+        elif why not in [one["why"] for one in absent]:
             say(f"bench: {system.name} is not measured: {why}")
             absent.append({"system": system.name, "why": why})
     load = Load(
@@ -101,7 +110,7 @@ def measure(options: Namespace) -> Result:
             stack.callback(system.stop)
             system.start(directory / str(number))
         about = [{"name": one.name, "guarantees": one.guarantees, **one.facts()} for one in here]
-        rows = list(compete(here, load, options.clients, options.rounds, say))
+        rows = list(compete(here, load, options.clients, options.rounds, say, likes(options)))
     return setting.result(rows, systems=about, not_measured=absent)
 
 
@@ -113,7 +122,7 @@ def _config(options: Namespace) -> dict[str, Any]:
         "value_bytes": options.value,
         "clients": options.clients,
         "operations_per_signature": [1, options.operations],
-        "order": "for each number of clients: rounds, in each of which every system has its turn",
+        "order": "for each number of clients: rounds, in each of which every system has its turn, another one first",
         "rounds": options.rounds,
         "seconds": options.seconds,
         "warmup_s": options.warmup,
@@ -138,7 +147,7 @@ def text(result: Result) -> str:
         lines += [f"{_many(row)}, {row['system']}: {why}" for why in row["missed"]]
     lines += [f"{one['system']} is not measured: {one['why']}" for one in result["not_measured"]]
     lines.append(f"ratios are to {result['systems'][0]['name']}, within a round: their median, and the range")
-    return "\n".join(lines)
+    return "\n".join([*lines, *likes_text(result["results"])])
 
 
 def show(result: Result) -> Shown:
@@ -147,36 +156,42 @@ def show(result: Result) -> Shown:
     first = about[0]["name"]
     others = [_against(rows, one["name"], first) for one in about[1:]]
     story = f"{first} does {_best(rows, first):,.0f} operations per second at most. " + " ".join(others)
-    columns = {
+    rates = [
+        [
+            row["clients"],
+            row["system"],
+            *_shown(row["operations_per_s"], "{median:,.0f}"),
+            *_shown(row["ratio"], "{median:.2f}", "{least:.2f} to {greatest:.2f}"),
+            *_shown(row.get("ratio_to_like"), "{median:.2f} ({least:.2f} to {greatest:.2f})"),
+            percentile_of(row, 50),
+            percentile_of(row, 99),
+            row["samples"],
+            not_committed(row) or "none",
+        ]
+        for row in rows
+    ]
+    costs = {
         "clients": "clients",
         "system": "system",
-        "rate": "ops/s",
-        "times": f"times {first}",
-        "range": "range of it",
-        "p50_ms": "p50 ms",
-        "p99_ms": "p99 ms",
         "clients_cpu_us_per_operation": "clients' CPU µs/op",
         "servers_cpu_us_per_operation": "servers' CPU µs/op",
         "clients_cpu_share": "clients' cores",
         "servers_cpu_share": "servers' cores",
+        "tx_per_block": "tx per block",
     }
-    cells = []
-    for row in rows:
-        rate, ratio = row["operations_per_s"], row["ratio"]
-        shown = {
-            **row,
-            "rate": rate and rate["median"],
-            "times": ratio and ratio["median"],
-            "range": ratio and f"{ratio['least']:.2f} to {ratio['greatest']:.2f}",
-        }
-        cells.append([shown[name] for name in columns])
+    heads = [
+        *("clients", "system", "ops/s", f"times {first}", "range", "times its like", "p50 ms", "p99 ms", "samples"),
+        "not done",
+    ]
+    medians = f"Medians of the rounds; ratios are within a round. {LEFT_OUT}"
     promises = [[one["name"], one["version"], one["nodes"], one["guarantees"]] for one in about]
     promises += [[one["system"], None, None, f"not measured: {one['why']}"] for one in result["not_measured"]]
     return Shown(
         title="The same puts, side by side",
         story=story,
         tables=[
-            Table([*columns.values()], cells, "medians of the rounds; ratios are within a round"),
+            Table(heads, rates, medians),
+            Table([*costs.values()], [[row[name] for name in costs] for row in rows], "What an operation costs."),
             Table(["system", "version", "nodes", "what an acknowledged operation is safe from"], promises),
         ],
     )
@@ -224,6 +239,11 @@ def draw(result: Result) -> list["Picture"]:
     ]
 
 
+def _shown(spread: dict[str, float] | None, *forms: str) -> list[str | None]:
+    """Its numbers in each of these forms; None for what was not measured."""
+    return [None if spread is None else form.format(**spread) for form in forms]
+
+
 def _best(rows: list[dict[str, Any]], name: str) -> float:
     rates = [row["operations_per_s"] for row in rows if row["system"] == name]
     return max((float(rate["median"]) for rate in rates if rate is not None), default=0.0)
@@ -234,10 +254,13 @@ def _against(rows: list[dict[str, Any]], name: str, first: str) -> str:
     if not some:
         return f"{name} was not measured in the same rounds."
     low, high = min(some, key=_ratio), max(some, key=_ratio)
-    most = f"{name} does {_ratio(high):.1f} times the operations of {first} with "
-    if low is high:
-        return f"{most}{_many(high)}."
-    return f"{most}{_many(high)}, and {_ratio(low):.1f} times with {_many(low)}."
+    most = f"{name} does {_ratio(high):.1f} times the operations of {first} with {_many(high)}"
+    said = f"{most}." if low is high else f"{most}, and {_ratio(low):.1f} times with {_many(low)}."
+    to_like = sorted(f"{row['ratio_to_like']['median']:.1f}" for row in some if row.get("ratio_to_like") is not None)
+    if not to_like:
+        return said
+    times = " to ".join(dict.fromkeys((min(to_like, key=float), max(to_like, key=float))))
+    return f"{said} Beside its like, {some[0]['like']}, it does {times} times the operations."
 
 
 def _many(row: dict[str, Any]) -> str:

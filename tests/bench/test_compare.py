@@ -12,7 +12,7 @@ import pytest
 
 from bftledger.base.errors import OperatorError
 from bftledger.bench.clients import Seen
-from bftledger.bench.contest import Spread, compete, ratios, rows, table
+from bftledger.bench.contest import Spread, compete, likes_text, ratios, rows, table
 from bftledger.bench.measured import Load, Measured
 
 SCRIPT = Path(__file__).parents[2] / "bench" / "compare.py"
@@ -131,12 +131,12 @@ class Fake:
         return {}
 
 
-def test_systems_take_turns_within_each_number_of_clients() -> None:
+def test_systems_take_turns_within_each_number_of_clients_and_another_one_is_first_each_time() -> None:
     asked: list[str] = []
     systems = [Fake("a", 10, asked), Fake("b", 30, asked)]
     found = list(compete(systems, Load(clients=1, seconds=1.0), [1, 4], rounds=2, say=lambda _: None))
 
-    assert asked == ["a 1", "b 1", "a 1", "b 1", "a 4", "b 4", "a 4", "b 4"]
+    assert asked == ["a 1", "b 1", "b 1", "a 1", "a 4", "b 4", "b 4", "a 4"]
     assert [(row["system"], row["clients"], len(row["rounds"])) for row in found] == [
         ("a", 1, 2),
         ("b", 1, 2),
@@ -144,6 +144,40 @@ def test_systems_take_turns_within_each_number_of_clients() -> None:
         ("b", 4, 2),
     ]
     assert [row["ratio"]["median"] for row in found] == [1, 3, 1, 3]
+
+
+def test_first_of_a_round_rotates_on_over_the_numbers_of_clients() -> None:
+    """Else a system would be first more often than others, wherever rounds are no multiple of the systems."""
+    asked: list[str] = []
+    systems = [Fake(name, 10, asked) for name in "abc"]
+    list(compete(systems, Load(clients=1, seconds=1.0), [1, 4], rounds=2, say=lambda _: None))
+
+    assert [asked[at][0] for at in range(0, len(asked), 3)] == ["a", "b", "c", "a"]
+    assert sorted(asked) == sorted([f"{name} {clients}" for name in "abc" for clients in (1, 4)] * 2)
+
+
+def test_what_is_batched_is_compared_with_what_is_batched_in_the_same_rounds() -> None:
+    found = rows(
+        {
+            "ours": [measured(10), measured(10)],
+            "ours, 20": [measured(10, operations=20), measured(5, operations=20)],
+            "theirs, 20": [measured(30, operations=20), measured(10, operations=20)],
+        },
+        clients=4,
+        likes={"theirs, 20": "ours, 20", "ours": "nobody"},
+    )
+
+    assert [row["like"] for row in found] == [None, None, "ours, 20"]
+    assert [row["ratio_to_like"] for row in found] == [None, None, {"median": 2.5, "least": 2, "greatest": 3}]
+    assert found[2]["ratio"]["median"] == 40
+    assert likes_text(found) == ["4 clients, theirs, 20: 2.50x (2.00-3.00) ours, 20"]
+
+
+def test_like_that_was_missed_in_all_rounds_gives_no_ratio() -> None:
+    found = rows({"ours": ["not measured: it stalled"], "theirs": [measured(30)]}, clients=4, likes={"theirs": "ours"})
+
+    assert (found[1]["like"], found[1]["ratio_to_like"]) == ("ours", None)
+    assert likes_text(found) == []
 
 
 def test_system_that_fails_is_left_out_of_that_round_alone() -> None:

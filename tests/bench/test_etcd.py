@@ -17,9 +17,10 @@ import pytest
 from bftledger.apps import kv_payload
 from bftledger.base.errors import OperatorError
 from bftledger.bench import etcd_clients
-from bftledger.bench.etcd import Etcd
+from bftledger.bench.etcd import BatchedEtcd, Etcd
+from bftledger.bench.measured import Load
 from bftledger.bench.payloads import make_payloads
-from bftledger.bench.protobuf import put_request, varint
+from bftledger.bench.protobuf import put_request, txn_request, varint
 
 # ── protobuf ──
 
@@ -46,11 +47,26 @@ def test_put_request_is_key_and_value(key: bytes, value: bytes, encoded: str) ->
 
 def test_etcd_is_asked_to_put_the_very_keys_and_values_that_ours_puts() -> None:
     ours = [kv_payload.decode(payload) for payload in make_payloads(216, 1, random.Random(1))]
-    theirs = etcd_clients.requests(216, seed=1)
+    theirs = etcd_clients.requests(216, 1, seed=1)
 
     assert theirs == [put_request(one[1], one[3]) for one in ours if isinstance(one, tuple)]
     assert {len(one) for one in theirs} == {2 + 8 + 3 + 200}
     assert len(set(theirs)) == len(ours)
+
+
+def test_txn_request_is_its_puts_in_the_branch_that_is_taken_when_nothing_is_compared() -> None:
+    put = put_request(b"k", b"v")  # 0a016b120176
+
+    assert txn_request([put, put]) == bytes.fromhex("12081206 0a016b120176" * 2)
+
+
+def test_etcd_is_asked_for_the_very_transactions_that_ours_makes_and_no_key_is_in_one_twice() -> None:
+    """etcd refuses a transaction that puts to a key twice."""
+    batches = [kv_payload.decode(payload) for payload in make_payloads(40, 100, random.Random(1))]
+    theirs = etcd_clients.requests(40, 100, seed=1)
+
+    assert theirs == [txn_request(put_request(one[1], one[3]) for one in batch if isinstance(one, tuple)) for batch in batches]
+    assert all(len({one[1] for one in batch if isinstance(one, tuple)}) == 100 for batch in batches)
 
 
 # ── nodes and clients ──
@@ -70,6 +86,24 @@ def test_etcd_without_its_binary_or_grpcio_is_missing(tmp_path: Path, monkeypatc
 
     in_its_place(tmp_path, "exit 1")
     assert Etcd().missing() == "its clients need grpcio: pip install 'bftledger[compare]'"
+
+
+def test_batched_etcd_is_the_same_nodes_and_takes_no_more_operations_than_they_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bftledger.bench.etcd.find_spec", lambda _: object())
+    monkeypatch.setenv("PATH", str(in_its_place(tmp_path, "exit 1")))
+    loads: list[Load] = []
+    etcd = Etcd()
+    monkeypatch.setattr(etcd, "run_load", loads.append)
+
+    batched = BatchedEtcd(etcd, 128)
+    batched.run_load(Load(clients=3, seconds=1.0))
+
+    assert batched.missing() is None
+    assert [(load.clients, load.operations) for load in loads] == [(3, 128)]
+    assert batched.name == "etcd, 128 operations in a Txn"
+    assert BatchedEtcd(etcd, 129).missing() == "etcd takes 128 operations in a transaction at most"
 
 
 def test_node_that_ends_is_an_error_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,13 +127,13 @@ def test_clients_of_etcd_count_what_was_put_and_what_was_not(
         await asyncio.sleep(0.001)
         return "unavailable: no leader" if len(sent) % 5 == 0 else None
 
-    job = etcd_clients.Job(address="", clients=3, size=216, seed=1, timeout_s=1.0)
+    job = etcd_clients.Job(address="", clients=3, size=216, operations=1, seed=1, timeout_s=1.0)
     seen = asyncio.run(etcd_clients.work(job, put))
 
     assert capsys.readouterr().out == '{"ready": true}\n'
     assert len(seen.done) + len(seen.failures) == len(sent) - 3  # those before the beginning do not count
     assert {how for _, how in seen.failures} == {"unavailable: no leader"}
-    assert set(sent) <= set(etcd_clients.requests(216, seed=1))
+    assert set(sent) <= set(etcd_clients.requests(216, 1, seed=1))
     assert list(seen.done) == sorted(seen.done)
 
 
@@ -107,7 +141,7 @@ def test_etcd_that_takes_no_put_ends_its_clients() -> None:
     async def put(request: bytes, timeout_s: float) -> str | None:
         return "unavailable: no leader"
 
-    job = etcd_clients.Job(address="", clients=1, size=216, seed=1, timeout_s=1.0)
+    job = etcd_clients.Job(address="", clients=1, size=216, operations=1, seed=1, timeout_s=1.0)
     with pytest.raises(SystemExit, match="etcd does not take a put: unavailable"):
         asyncio.run(etcd_clients.work(job, put))
 

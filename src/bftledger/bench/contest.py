@@ -1,7 +1,8 @@
-"""Several systems under the same load, in turns: A, B, A, B, …, so that what disturbs the machine disturbs all alike.
+"""Several systems under the same load, in turns: A, B, B, A, …, so that what disturbs the machine disturbs all alike.
 
-Only what was measured in one round is divided by one another: each round gives a ratio, and of the ratios the median
-and the range are shown. The first system is what the others are compared with.
+Another one is first in each round, for who comes after another finds the machine as that left it. Only what was measured
+in one round is divided by one another: each round gives a ratio, and of the ratios the median and the range are shown.
+The first system is what the others are compared with; beside that a system may have one that is its like.
 """
 
 from collections import Counter
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 from bftledger.base.errors import BftLedgerError
 from bftledger.bench.measured import Load, Measured
+from bftledger.bench.readable import percentile_of
 from bftledger.bench.systems import System
 
 _MEDIANS: Final = (
@@ -44,18 +46,34 @@ class Spread:
 
 
 def compete(
-    systems: Sequence[System], load: Load, clients: Sequence[int], rounds: int, say: Callable[[str], None]
+    systems: Sequence[System],
+    load: Load,
+    clients: Sequence[int],
+    rounds: int,
+    say: Callable[[str], None],
+    likes: Mapping[str, str] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The rows: for each number of clients one of each system. A round that fails is missed, and the row says why."""
+    """The rows: for each number of clients one of each system. A round that fails is missed, and the row says why.
+
+    `likes`: of the systems that are compared with another one than the first, too, the name of that one.
+    """
+    turn = 0
     for count in clients:
         found: dict[str, list[Measured | str]] = {system.name: [] for system in systems}
         for number in range(1, rounds + 1):
-            for system in systems:
+            for system in rotated(systems, turn):
                 measured = _attempt(system, replace(load, clients=count))
                 found[system.name].append(measured)
                 came = measured if isinstance(measured, str) else f"{_operations_per_s(measured):,.0f} operations/s"
                 say(f"{_clients(count)}, round {number} of {rounds}, {system.name}: {came}")
-        yield from rows(found, clients=count)
+            turn += 1
+        yield from rows(found, clients=count, likes=likes)
+
+
+def rotated(systems: Sequence[System], turn: int) -> list[System]:
+    """The order of a round: each time the next one is first."""
+    first = turn % len(systems) if systems else 0
+    return [*systems[first:], *systems[:first]]
 
 
 def _attempt(system: System, load: Load) -> Measured | str:
@@ -66,10 +84,37 @@ def _attempt(system: System, load: Load) -> Measured | str:
         return f"not measured: {error}"
 
 
-def rows(found: Mapping[str, Sequence[Measured | str]], *, clients: int) -> list[dict[str, Any]]:
-    """One of each system, of all its rounds, those that were missed included; ratios are to the first system."""
+def rows(
+    found: Mapping[str, Sequence[Measured | str]], *, clients: int, likes: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """One of each system, of all its rounds, those that were missed included; ratios are to the first system.
+
+    `likes`: as of `compete`; those that were not measured are none.
+    """
     first = next(iter(found.values()))
-    return [_row(name, rounds, first, clients) for name, rounds in found.items()]
+    return [
+        _row(name, rounds, first, clients) | _like(rounds, found, (likes or {}).get(name))
+        for name, rounds in found.items()
+    ]
+
+
+def _like(
+    rounds: Sequence[Measured | str], found: Mapping[str, Sequence[Measured | str]], like: str | None
+) -> dict[str, Any]:
+    """The fields of a row that compare it with its like; None where there is none."""
+    known = like if like in found else None
+    ratio = None if known is None else _ratio_of(rounds, found[known])
+    return {"like": known, "ratio_to_like": ratio}
+
+
+def _ratio_of(rounds: Sequence[Measured | str], to: Sequence[Measured | str]) -> dict[str, float] | None:
+    """Of the rounds that both have; None if there is none."""
+    both = [
+        (_operations_per_s(one), _operations_per_s(other))
+        for one, other in zip(rounds, to, strict=True)
+        if isinstance(one, Measured) and isinstance(other, Measured)
+    ]
+    return ratios(*zip(*both, strict=True)).document(3) if both else None
 
 
 def ratios(these: Sequence[float], to: Sequence[float]) -> Spread:
@@ -79,11 +124,6 @@ def ratios(these: Sequence[float], to: Sequence[float]) -> Spread:
 
 def _row(name: str, rounds: Sequence[Measured | str], first: Sequence[Measured | str], clients: int) -> dict[str, Any]:
     measured = [one for one in rounds if isinstance(one, Measured)]
-    both = [
-        (_operations_per_s(one), _operations_per_s(other))
-        for one, other in zip(rounds, first, strict=True)
-        if isinstance(one, Measured) and isinstance(other, Measured)
-    ]
     rates = [_operations_per_s(one) for one in measured]
     each = [one.row() for one in measured]
     failed: Counter[str] = Counter()
@@ -94,7 +134,7 @@ def _row(name: str, rounds: Sequence[Measured | str], first: Sequence[Measured |
         "clients": clients,
         "operations": measured[0].load.operations if measured else None,
         "operations_per_s": Spread.of(rates).document(1) if rates else None,
-        "ratio": ratios(*zip(*both, strict=True)).document(3) if both else None,
+        "ratio": _ratio_of(rounds, first),
         **{field: _median([row[field] for row in each], 3) for field in _MEDIANS},
         "clients_cpu_us_per_operation": _median([_us(one.clients_cpu_s, one) for one in measured], 2),
         "servers_cpu_us_per_operation": _median([_us(_servers_cpu_s(one), one) for one in measured], 2),
@@ -136,12 +176,22 @@ def table(found: Sequence[dict[str, Any]]) -> str:
         lines.append(
             f"{row['clients'] if last != row['clients'] else '':>7}  {row['system']:{width}} "
             f"{_number(row['operations_per_s'] and row['operations_per_s']['median'], 0):>8} {_ratio(row['ratio'])} "
-            f"{_number(row['p50_ms']):>8} {_number(row['p99_ms']):>8}  "
+            f"{_number(percentile_of(row, 50)):>8} {_number(percentile_of(row, 99)):>8}  "
             f"{_number(row['clients_cpu_us_per_operation']):>7} {_number(row['servers_cpu_us_per_operation']):>7}"
             f"{_troubles(row)}"
         )
         last = row["clients"]
     return "\n".join(lines)
+
+
+def likes_text(found: Sequence[dict[str, Any]]) -> list[str]:
+    """For people: a line for each row that has a like."""
+    return [
+        f"{_clients(row['clients'])}, {row['system']}: {_times(ratio['median'])}x "
+        f"({_times(ratio['least'])}-{_times(ratio['greatest'])}) {row['like']}"
+        for row in found
+        if (ratio := row.get("ratio_to_like")) is not None
+    ]
 
 
 def _number(value: float | None, digits: int = 1) -> str:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from bftledger.bench.clients import Seen
 from bftledger.bench.etcd_clients import Job
 from bftledger.bench.group import cpu_s_of
 from bftledger.bench.measured import Load, Measured
+from bftledger.bench.protobuf import MAX_TXN_OPERATIONS
 from bftledger.home.addresses import local_addresses
 
 NODES: Final = 3
@@ -86,6 +87,7 @@ class Etcd:
             address=self._leader(),
             clients=load.clients,
             size=load.size,
+            operations=load.operations,
             seed=load.seed,
             timeout_s=load.timeout_s,
         )
@@ -148,6 +150,33 @@ class Etcd:
 
     def _cpu_s(self) -> list[float]:
         return [cpu_s_of(node.pid) or 0.0 for node in self._nodes]
+
+
+class BatchedEtcd:
+    """The same nodes, and so many operations in each of etcd's transactions: one entry of the log for all of them."""
+
+    def __init__(self, etcd: Etcd, operations: int) -> None:
+        self._etcd = etcd
+        self._operations = operations
+        self.name = f"{etcd.name}, {operations} operations in a Txn"
+        self.guarantees = f"as {etcd.name}; the {operations} operations take effect together or not at all"
+
+    def missing(self) -> str | None:
+        if self._operations > MAX_TXN_OPERATIONS:
+            return f"etcd takes {MAX_TXN_OPERATIONS} operations in a transaction at most"
+        return self._etcd.missing()
+
+    def start(self, directory: Path) -> None:
+        """The nodes are the other's."""
+
+    def run_load(self, load: Load) -> Measured:
+        return self._etcd.run_load(replace(load, operations=self._operations))
+
+    def stop(self) -> None:
+        """The nodes are the other's."""
+
+    def facts(self) -> dict[str, Any]:
+        return self._etcd.facts()
 
 
 class _Clients:

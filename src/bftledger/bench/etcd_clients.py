@@ -1,8 +1,8 @@
 """Closed-loop clients of etcd: one process with many of them, as `clients` is one with many of ours.
 
-They put the same keys and values as ours do, over gRPC (`grpc.aio`) on one channel. An operation is one PutRequest of
-bytes that were encoded beforehand; its latency is the time from before the call until etcd's answer is there. Started
-by `etcd`, which says on standard input what to do:
+They put the same keys and values as ours do, over gRPC (`grpc.aio`) on one channel. A transaction is one PutRequest,
+or one TxnRequest of several, of bytes that were encoded beforehand; its latency is the time from before the call until
+etcd's answer is there. Started by `etcd`, which says on standard input what to do:
 
     → {"address": …, "clients": …, …}         the job, one line of JSON
     ← {"ready": true}                         connected, and etcd has answered a put of every client
@@ -24,7 +24,7 @@ from typing import Any
 from bftledger.apps import kv_payload
 from bftledger.bench.clients import Seen
 from bftledger.bench.payloads import make_payloads
-from bftledger.bench.protobuf import PUT, put_request
+from bftledger.bench.protobuf import PUT, TXN, put_request, txn_request
 
 Put = Callable[[bytes, float], Awaitable[str | None]]
 """Sends a PutRequest and waits so many seconds at most; how it failed, None if it did not."""
@@ -32,24 +32,36 @@ Put = Callable[[bytes, float], Awaitable[str | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What the process does. `size`: bytes of the operation ["put", key, value] that ours would send for the same."""
+    """What the process does. `size`: bytes of the operation ["put", key, value] that ours would send for the same.
+
+    `operations`: so many make a request.
+    """
 
     address: str
     clients: int
     size: int
+    operations: int
     seed: int
     timeout_s: float
 
 
-def requests(size: int, seed: int) -> list[bytes]:
-    """A PutRequest for each operation that our own clients draw from: the same keys and values."""
-    operations = [kv_payload.decode(payload) for payload in make_payloads(size, 1, random.Random(seed))]
-    return [put_request(one[1], one[3]) for one in operations if isinstance(one, tuple)]
+def requests(size: int, operations: int, seed: int) -> list[bytes]:
+    """A request for each transaction that our own clients draw from: the same keys and values.
+
+    A PutRequest for a single operation, a TxnRequest for several.
+    """
+    found = [kv_payload.decode(payload) for payload in make_payloads(size, operations, random.Random(seed))]
+    return [_put(one) if isinstance(one, tuple) else txn_request(map(_put, one)) for one in found]
+
+
+def _put(operation: kv_payload.Operation) -> bytes:
+    _, key, _, value = operation
+    return put_request(key, value)
 
 
 async def work(job: Job, put: Put) -> Seen:
     """Says that it is ready, hears when to begin, and lets every client finish."""
-    puts = requests(job.size, job.seed)
+    puts = requests(job.size, job.operations, job.seed)
     chances = [random.Random(f"{job.seed}/{i}") for i in range(job.clients)]
     failed = [how for how in await asyncio.gather(*(put(puts[0], job.timeout_s) for _ in chances)) if how]
     if failed:
@@ -81,7 +93,7 @@ async def work(job: Job, put: Put) -> Seen:
 async def _main(job: Job) -> None:
     grpc: Any = import_module("grpc.aio")  # an optional dependency, without types
     async with grpc.insecure_channel(job.address, options=[("grpc.enable_http_proxy", 0)]) as channel:
-        call = channel.unary_unary(PUT)  # no serializers: bytes go and come as they are
+        call = channel.unary_unary(PUT if job.operations == 1 else TXN)  # no serializers: bytes go and come as they are
 
         async def put(request: bytes, timeout_s: float) -> str | None:
             try:

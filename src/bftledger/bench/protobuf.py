@@ -1,13 +1,22 @@
-"""The one protobuf message that the etcd clients send, encoded by hand, so that no generated code is needed.
+"""The protobuf messages that the etcd clients send, encoded by hand, so that no generated code is needed.
 
 A field of bytes is its number and wire type 2 in one varint, the length as a varint, and the bytes (protobuf encoding
-specification, "Length-Delimited Records"). etcd's `rpc.proto`: PutRequest { bytes key = 1; bytes value = 2; … }.
+specification, "Length-Delimited Records"), and so is a field that holds a message. etcd's `rpc.proto`: PutRequest {
+bytes key = 1; bytes value = 2; … }, TxnRequest { …; repeated RequestOp success = 2; … }, RequestOp { …; PutRequest
+request_put = 2; … }.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 PUT: Final = "/etcdserverpb.KV/Put"
 """The gRPC method that takes a PutRequest."""
+
+TXN: Final = "/etcdserverpb.KV/Txn"
+"""The one that takes a TxnRequest."""
+
+MAX_TXN_OPERATIONS: Final = 128
+"""etcd's `--max-txn-ops`, as it is by default."""
 
 _LENGTH_DELIMITED: Final = 2
 
@@ -15,6 +24,11 @@ _LENGTH_DELIMITED: Final = 2
 def put_request(key: bytes, value: bytes) -> bytes:
     """A PutRequest without lease and without any wish for the previous value."""
     return bytes_field(1, key) + bytes_field(2, value)
+
+
+def txn_request(puts: Iterable[bytes]) -> bytes:
+    """A TxnRequest of these PutRequests, of different keys, that compares nothing: all of them or none take effect."""
+    return b"".join(bytes_field(2, bytes_field(2, put)) for put in puts)
 
 
 def bytes_field(number: int, value: bytes) -> bytes:
