@@ -1,7 +1,8 @@
 """Where each microsecond of a transaction goes: a replica's processor time, stage by stage, without the network's.
 
 A group of real replicas in one process, on real stores, is given batch after batch. What a transaction costs, and what
-of it each stage takes, are of the same run.
+of it each stage takes, are of the same run. It is a favourable part: no sockets, no CURVE, no kernel, no event loop,
+whole batches. So what a transaction costs a real replica is said beside it.
 """
 
 import pstats
@@ -22,6 +23,7 @@ from bftledger.bench.core import WARM_UP_BATCHES, Work, submissions
 from bftledger.bench.costs import STRETCH, Cost, measure, profile
 from bftledger.bench.measured import percentile, rounded
 from bftledger.bench.profiled import profile_rows
+from bftledger.bench.real_replica import CLIENTS, SECONDS, WITHOUT, from_result, from_run, largest, said
 from bftledger.bench.results import Result, Setting, say
 from bftledger.bench.stages import CLIENT_CHECKS, REPLICA_CHECKS
 from bftledger.engine import intake
@@ -34,7 +36,10 @@ EXAMPLES = """\
   python bench/breakdown.py
   python bench/breakdown.py --batch 1,16,128 --transactions 5000 --json result.json --html result.html
   python bench/breakdown.py --batch 128 --repeat 1 --profile     the functions of a backup, too
+  python bench/breakdown.py --real throughput.json    beside what its replicas used
   python bench/breakdown.py --from result.json --png result.png  shows it again"""
+
+NONE: Final = "none"
 
 CHECKS: Final = "signatures checked"
 """In `stages_us_per_tx`, all of them together."""
@@ -57,6 +62,12 @@ parser.add_argument(
 )
 parser.add_argument("--seed", type=int, default=1, help="of keys and payloads (default 1)")
 parser.add_argument("--profile", action="store_true", help="show the functions of a backup, too, under cProfile")
+parser.add_argument(
+    "--real",
+    metavar="FILE",
+    help="a result of throughput.py, which says what a real replica uses; none: leave that out (default: a run of "
+    f"{SECONDS:g} s with {CLIENTS} clients)",
+)
 opt.add_output(parser)
 
 
@@ -66,6 +77,7 @@ opt.add_output(parser)
 def run(options: Namespace) -> Result:
     """All sizes of batches."""
     _check(options)
+    known = None if options.real in (None, NONE) else from_result(Path(options.real), options.size)
     works = [_work(options, batch) for batch in options.batch]
     setting = Setting.take(
         "breakdown",
@@ -80,7 +92,13 @@ def run(options: Namespace) -> Result:
         found = measure(work, repeat=options.repeat, say=say)
         rows += [row(role, work, found.tx_per_block, getattr(found, role)) for role in ("primary", "backup")]
     more = {"profile": [_profile(work) for work in works]} if options.profile else {}
-    return setting.result(rows, **more)
+    return setting.result(rows, real=known or _real(options), **more)
+
+
+def _real(options: Namespace) -> dict[str, Any] | None:
+    if options.real == NONE:
+        return None
+    return from_run(options.replicas, options.size, options.seed, say)
 
 
 def row(role: str, work: Work, tx_per_block: float, cost: Cost) -> dict[str, Any]:
@@ -133,7 +151,8 @@ def _config(options: Namespace, work: Work) -> dict[str, Any]:
         "repeat": options.repeat,
         "warm_up_batches": WARM_UP_BATCHES,
         "stretch_transactions": STRETCH,
-        "time": "processor time of one process, counted while it is in the replica: without clients and sockets",
+        "time": f"processor time of one process, counted while it is in the replica: {WITHOUT}, and without clients",
+        "real_is": "of a replica's process, everything in it: `replicas_cpu_us_per_tx` of throughput.py",
         "tx_per_s_is": "what one core could do that did nothing else",
         "p50_ms_and_p99_ms_are": "of the processor time of a batch, without the stopwatch, in all runs: no latencies",
     }
@@ -198,7 +217,8 @@ def text(result: Result) -> str:
         f"{name:{width}}" + "".join("" if (us := column[name]) is None else f"{us:10,.2f}" for column in columns)
         for name in columns[0]
     ]
-    return "\n".join([*head, *(line.rstrip() for line in lines), *_profile_lines(result)])
+    judged = ["", *said(rows, result.get("real"))]
+    return "\n".join([*head, *(line.rstrip() for line in lines), *judged, *_profile_lines(result)])
 
 
 def _profile_lines(result: Result) -> list[str]:
@@ -218,10 +238,8 @@ def _profile_lines(result: Result) -> list[str]:
 def show(result: Result) -> Shown:
     """The page without its pictures."""
     rows = result["results"]
-    largest = max(one["batch"] for one in rows)
-    primary, backup = (
-        next(one for one in rows if one["batch"] == largest and one["role"] == role) for role in ("primary", "backup")
-    )
+    judged = largest(rows)
+    primary, backup = judged["primary"], judged["backup"]
     columns = [lines_of(one) for one in rows]
     names = [name for name in columns[0] if name]
     heads = ["", *(f"{one['role']}, {one['batch']:,} at once" for one in rows)]
@@ -240,14 +258,18 @@ def show(result: Result) -> Shown:
         )
     beyond = backup["beyond_client_check_us"]
     return Shown(
-        title=f"A transaction costs a backup {beyond:.1f} µs beyond the check of its signature",
+        title=f"A transaction costs a backup {beyond:.1f} µs beyond the check of its signature, without the transport",
         story=(
-            f"With {largest:,} at once, and without sockets, a backup's core spends {backup['us_per_tx']:.1f} µs on a "
+            f"With {backup['batch']:,} at once, {WITHOUT}, a backup's core spends {backup['us_per_tx']:.1f} µs on a "
             f"transaction, {backup['client_check_us']:.1f} of them on its client's signature; the primary's core "
             f"spends {primary['us_per_tx']:.1f}. All checks of signatures left out, those of votes as well, it is "
-            f"{backup['beyond_checks_us']:.1f} and {primary['beyond_checks_us']:.1f}."
+            f"{backup['beyond_checks_us']:.1f} and {primary['beyond_checks_us']:.1f}. It is a favourable part of the "
+            "whole."
         ),
-        tables=tables,
+        tables=[
+            Table([""], [[f"{line[0].upper()}{line[1:]}."] for line in said(rows, result.get("real"))]),
+            *tables,
+        ],
     )
 
 

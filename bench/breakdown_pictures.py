@@ -41,7 +41,8 @@ def draw(rows: Sequence[Row]) -> list[Picture]:
     figure.legend(handles=_handles(rows[0]), loc="outside lower center", ncols=len(FAMILIES), fontsize=7.5)
     caption = (
         "A transaction's processor time in a replica, stage by stage; each panel has a scale of its own. Behind a bar: "
-        "the whole, and what of it is beyond one check of the client's signature. What is left of 0 is noise."
+        "the whole, and what of it is beyond one check of the client's signature. What is left of 0 is noise. Sockets, "
+        "CURVE, kernel and event loop are not in it."
     )
     return [finish(figure, caption)]
 

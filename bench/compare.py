@@ -11,7 +11,7 @@ acknowledged when it is on the disks of a quorum (fsync, on one file system). Wh
   etcd        Raft, three nodes, of which one may crash and none may lie. Nothing is signed, and the answer of one node
               is all that there is. Measured over gRPC if there is an `etcd` on PATH (pip install 'bftledger[compare]').
   etcd, N operations in a Txn
-              the same nodes, N puts in each transaction of etcd's (128 at most, by default): beside ours of N operations.
+              the same nodes, N puts in each of etcd's transactions (128 at most, by default): beside ours of N.
 
 Both sides' clients share the processors with the nodes: what they use is in the table, by operation.
 """
@@ -84,7 +84,7 @@ def measure(options: Namespace) -> Result:
     size = len(cbor.encode(["put", bytes(KEY_BYTES), bytes(options.value)]))
     opt.check_payload(size, options.operations)
     here: list[System] = []
-    absent = []
+    absent: list[dict[str, str]] = []
     for system in systems(options):
         if (why := system.missing()) is None:
             here.append(system)

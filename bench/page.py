@@ -55,8 +55,8 @@ caption { text-align: left; padding: .3rem 0; }
 .wide { overflow-x: auto; } .wide:has(table) { margin: 1.4rem 0; }
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .28rem .7rem .28rem 0; border-bottom: 1px solid var(--grid); text-align: left; vertical-align: top; }
-td:first-child { white-space: nowrap; }
-th { color: var(--quiet); font-weight: 600; } .n { text-align: right; white-space: nowrap; }
+td:first-child:not(:last-child) { white-space: nowrap; }
+th { color: var(--quiet); font-weight: 600; } .n { text-align: right; } td.n { white-space: nowrap; }
 .bad { color: var(--bad); font-weight: 600; }
 .warning { border-left: 3px solid var(--bad); padding: .1rem .8rem; max-width: 46rem; }
 footer { margin-top: 3rem; border-top: 1px solid var(--grid); padding-top: .8rem; }

@@ -133,9 +133,7 @@ def _throughput(result: Mapping[str, Any]) -> Picture:
     _finish_axes([*rates, *times], rows, legends=False)
     same_height(rates)
     same_height(times)
-    handles = {
-        name: handle for axes in rates for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
+    handles = {name: handle for axes in rates for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
     return finish(
         figure,

@@ -255,9 +255,9 @@ def of_the_model(loads: Sequence[Row]) -> str:
         return f"On the same shared cores the model of the simulator is {most:.1f} times as fast as processes are."
     return (
         f"On the same shared cores the model of the simulator is {least:.1f} ({small} replicas) to {most:.1f} times "
-        f"({large}) as fast as processes are: it leaves out switches between processes, interrupted rounds and what the "
-        "kernel does meanwhile. So its throughput falls less with the size, too: where there are processes, believe "
-        "theirs."
+        f"({large}) as fast as processes are: it leaves out switches between processes, interrupted rounds and what "
+        "the kernel does meanwhile. So its throughput falls less with the size, too: where there are processes, "
+        "believe theirs."
     )
 
 

@@ -7,13 +7,16 @@ import json
 import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bftledger.bench import real_replica
+
 SCRIPT = Path(__file__).parents[2] / "bench" / "breakdown.py"
-BRIEFLY = ("--wait-quiet", "0", "--batch", "1,4", "--transactions", "7", "--repeat", "1")
+BRIEFLY = ("--wait-quiet", "0", "--batch", "1,4", "--transactions", "7", "--repeat", "1", "--real", "none")
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
@@ -120,6 +123,98 @@ def test_result_is_shown_again_as_a_picture_and_as_a_page(file: Path, result: di
         assert shown in svg
     for row in result["results"]:
         assert f"{row['us_per_tx']:,.1f} in all" in svg
+
+
+# ── beside a real replica ──
+
+
+def throughput(**more: Any) -> dict[str, Any]:
+    """A result of `throughput.py`."""
+    row = {"clients": 256, "operations": 1, "size": 200, "view": 0, "tx_per_s": 2_427.0, "tx_per_block": 76.4}
+    rows = [
+        row | {"clients": 1, "tx_per_block": 1.0, "replicas_cpu_us_per_tx": [3_000.0] * 4},
+        row | {"replicas_cpu_us_per_tx": [189.0, 160.0, 150.0, None]},
+        row | {"size": 40, "clients": 999, "replicas_cpu_us_per_tx": [1.0] * 4},
+    ]
+    return {"bench": "throughput", "commit": "c" * 40, "calibration": 20_000.0, "results": rows} | more
+
+
+def test_figure_that_is_judged_says_what_it_leaves_out_and_what_a_real_replica_uses(
+    result: dict[str, Any], tmp_path: Path
+) -> None:
+    file, html = tmp_path / "result.json", tmp_path / "page.html"
+    (tmp_path / "throughput.json").write_text(json.dumps(throughput()))
+    real = real_replica.from_result(tmp_path / "throughput.json", 200)
+    file.write_text(json.dumps(result | {"real": real}))
+
+    ended = run("--from", str(file), "--html", str(html))
+
+    assert ended.returncode == 0, ended.stderr
+    primary, backup = (row["beyond_client_check_us"] for row in result["results"] if row["batch"] == 4)
+    judged = (
+        f"eyond one check of a client's signature: backup {backup:,.1f} µs, primary {primary:,.1f} µs, without "
+        "sockets, CURVE, the kernel's work and the event loop, in batches of 4"
+    )
+    beside = (
+        " real replica with all of that, 256 clients, 76 transactions in a block: backup 105.0 µs, primary 139.0 µs, "
+        "of 155.0 µs and 189.0 µs in all (throughput.json, commit cccccccccccc)"
+    )
+    for shown in (ended.stdout, unescape(html.read_text())):
+        assert judged in shown
+        assert beside in shown
+
+
+def test_result_of_before_a_real_replica_was_beside_it_is_shown_again(result: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    file.write_text(json.dumps({name: value for name, value in result.items() if name != "real"}))
+
+    ended = run("--from", str(file), "--html", str(tmp_path / "page.html"))
+
+    assert ended.returncode == 0, ended.stderr
+    assert "without sockets" in ended.stdout
+    assert "a real replica" not in ended.stdout
+
+
+def test_primary_of_a_real_group_is_that_of_its_view() -> None:
+    row = {
+        "clients": 1,
+        "tx_per_s": 1.0,
+        "tx_per_block": 1.0,
+        "view": 6,
+        "replicas_cpu_us_per_tx": [1.0, 2.0, 9.0, 3.0],
+    }
+
+    found = real_replica.of_row(row, "here", check_us=None)
+
+    assert (found["primary_us_per_tx"], found["backup_us_per_tx"]) == (9, 2)
+
+
+@pytest.mark.parametrize(
+    "result", [throughput(bench="latency"), throughput(results=[]), throughput(results=[throughput()["results"][2]])]
+)
+def test_what_says_nothing_of_such_a_replica_is_refused_before_anything_is_measured(
+    result: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "other.json"
+    file.write_text(json.dumps(result))
+
+    ended = run("--real", str(file))
+
+    assert ended.returncode == 1
+    assert (
+        ended.stderr == f"bench: {file}: is no result of throughput.py with transactions of 200 bytes and one primary\n"
+    )
+
+
+def test_without_a_result_a_short_run_of_processes_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(real_replica, "CLIENTS", 2)
+    monkeypatch.setattr(real_replica, "SECONDS", 0.2)
+
+    found = real_replica.from_run(4, 200, 1, lambda _: None)
+
+    assert (found["source"], found["clients"]) == ("a run of 0.2 s", 2)
+    assert found["primary_us_per_tx"] > 0
+    assert found["backup_us_per_tx"] > 0
 
 
 @pytest.mark.parametrize(

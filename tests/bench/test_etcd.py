@@ -65,8 +65,9 @@ def test_etcd_is_asked_for_the_very_transactions_that_ours_makes_and_no_key_is_i
     batches = [kv_payload.decode(payload) for payload in make_payloads(40, 100, random.Random(1))]
     theirs = etcd_clients.requests(40, 100, seed=1)
 
-    assert theirs == [txn_request(put_request(one[1], one[3]) for one in batch if isinstance(one, tuple)) for batch in batches]
-    assert all(len({one[1] for one in batch if isinstance(one, tuple)}) == 100 for batch in batches)
+    ours = [[(one[1], one[3]) for one in batch if isinstance(one, tuple)] for batch in batches]
+    assert theirs == [txn_request(put_request(key, value) for key, value in batch) for batch in ours]
+    assert all(len({key for key, _ in batch}) == 100 for batch in ours)
 
 
 # ── nodes and clients ──

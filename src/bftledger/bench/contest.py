@@ -1,8 +1,8 @@
 """Several systems under the same load, in turns: A, B, B, A, …, so that what disturbs the machine disturbs all alike.
 
-Another one is first in each round, for who comes after another finds the machine as that left it. Only what was measured
-in one round is divided by one another: each round gives a ratio, and of the ratios the median and the range are shown.
-The first system is what the others are compared with; beside that a system may have one that is its like.
+Another one is first in each round, for who comes after another finds the machine as that left it. Only what was
+measured in one round is divided by one another: each round gives a ratio, and of the ratios the median and the range
+are shown. The first system is what the others are compared with; beside that a system may have one that is its like.
 """
 
 from collections import Counter

@@ -6,7 +6,7 @@ scale. A law is judged by where it is worst.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -96,9 +96,7 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> tuple[float, fl
     return slope, _r2(y, [start + slope * each for each in x])
 
 
-def _judged(
-    model: str, power: float, a: float, b: float, sizes: Sequence[float], values: Sequence[float]
-) -> Law:
+def _judged(model: str, power: float, a: float, b: float, sizes: Sequence[float], values: Sequence[float]) -> Law:
     law = Law(model=model, power=power, a=a, b=b, error=0.0, r2=0.0)
     said = [law.at(n) for n in sizes]
     error = max(abs(one - value) / value for one, value in zip(said, values, strict=True))
@@ -174,6 +172,6 @@ def laws(
     }
 
 
-def best_law(found: dict[str, Any]) -> Law | None:
+def best_law(found: Mapping[str, Any]) -> Law | None:
     """The law that fits best, of what `laws` says."""
     return next((Law(**one) for one in found["fits"] if one["model"] == found["best"]), None)

@@ -42,8 +42,9 @@ def bench(
     """Measures how fast a group is on this machine, in two minutes, and prints a summary fit for an issue.
 
     Waits shortly for a quiet machine, calibrates it, loads the group with 1, 16, 64 and 256 clients and then at a fixed
-    rate, all of that twice, reads with proofs, and lets a replica catch up. The group is a temporary one of real processes with durable stores. With --home it is
-    yours: all its replicas go on running, and its ledger keeps what the clients of the benchmark put there.
+    rate, all of that twice, reads with proofs, and lets a replica catch up. The group is a temporary one of real
+    processes with durable stores. With --home it is yours: all its replicas go on running, and its ledger keeps what
+    the clients of the benchmark put there.
     """
     from bftledger.bench import standard  # noqa: PLC0415  (the network, which other commands start without)
     from bftledger.bench.summary import summary  # noqa: PLC0415
