@@ -264,13 +264,20 @@ def show(result: Result) -> Shown:
             f"transaction, {backup['client_check_us']:.1f} of them on its client's signature; the primary's core "
             f"spends {primary['us_per_tx']:.1f}. All checks of signatures left out, those of votes as well, it is "
             f"{backup['beyond_checks_us']:.1f} and {primary['beyond_checks_us']:.1f}. It is a favourable part of the "
-            "whole."
+            f"whole{_whole(result.get('real'))}."
         ),
         tables=[
             Table([""], [[f"{line[0].upper()}{line[1:]}."] for line in said(rows, result.get("real"))]),
             *tables,
         ],
     )
+
+
+def _whole(real: Mapping[str, Any] | None) -> str:
+    """What that is, as far as it is known."""
+    if real is None or real["backup_us_per_tx"] is None:
+        return ""
+    return f": a real backup spends {real['backup_us_per_tx']:.0f} µs"
 
 
 def draw(result: Result) -> list["Picture"]:
