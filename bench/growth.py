@@ -18,6 +18,7 @@ from bftledger.bench.keyed_clients import key, value_bytes
 from bftledger.bench.ledgers import identical, state_size
 from bftledger.bench.measured import Load
 from bftledger.bench.payloads import transaction_bytes
+from bftledger.bench.readable import not_committed
 from bftledger.bench.results import Result, Setting, group_config, say, write
 from bftledger.home.home import Home
 
@@ -195,9 +196,41 @@ def show(result: Result) -> Shown:
         + ("." if growth is None else f", in the last half {growth:+.2f} MB for each {PER:,} transactions.")
         + ("" if restart is None else f" Killed and started again it is level after {restart['level_s']:.1f} s.")
     )
-    columns = [name for name in last if name not in ("failed", "samples", "peak_rss_mb", "pss_mb")]
-    cells = [[", ".join(map(_mb, row[n])) if isinstance(row[n], list) else row[n] for n in columns] for row in rows]
-    tables = [Table(columns, cells, "Lists are by replica."), Table([""], [[line] for line in _summary_lines(result)])]
+    speed = {
+        "transactions": "transactions",
+        "height": "blocks",
+        "tx_per_s": "tx/s",
+        "p50_ms": "p50 ms",
+        "p99_ms": "p99 ms",
+        "max_ms": "max ms",
+        "tx_per_block": "tx per block",
+        "samples": "samples",
+        "view": "view",
+        "get_ms": "get ms",
+        "receipt_ms": "receipt ms",
+        "clients_cpu_us_per_tx": "clients' µs/tx",
+    }
+    size = {
+        "transactions": "transactions",
+        "rss_mb": "resident (RSS) MB",
+        "uss_mb": "its alone (USS) MB",
+        "store_mb": "database MB",
+        "wal_mb": "log MB",
+        "replicas_cpu_us_per_tx": "CPU µs/tx",
+    }
+    tables = [
+        Table(
+            [*speed.values(), "not committed"],
+            [[*(row[name] for name in speed), not_committed(row) or "none"] for row in rows],
+            "Each stretch of the ledger.",
+        ),
+        Table(
+            [*size.values()],
+            [[", ".join(map(_mb, row[n])) if isinstance(row[n], list) else row[n] for n in size] for row in rows],
+            "At the end of each, by replica.",
+        ),
+        Table([""], [[line] for line in _summary_lines(result)]),
+    ]
     return Shown(f"{last['transactions']:,} transactions: what grows, and what does not", story, tables)
 
 

@@ -48,7 +48,7 @@ class Law:
     @property
     def off(self) -> str:
         """`error`, for people."""
-        return f"{100 * self.error:.2g}%"
+        return f"{100 * self.error:.2g}%" if self.error >= 0.001 else "<0.1%"
 
     def text(self, scale: float = 1.0) -> str:
         """For people, in units that are so many times as large."""

@@ -1,0 +1,321 @@
+"""`bench/aims.py`: which aims the results meet, and what is wrong with a result that does not say."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from bftledger.bench.aims import AIMS, Finding, commit_of_most, findings, results_in
+from bftledger.bench.scale_loads import OWN_CORES
+from bftledger.bench.scale_processes import PROCESSES
+
+SCRIPT: Final = Path(__file__).parents[2] / "bench" / "aims.py"
+BEGIN, END = "<!-- aims: begin (python bench/aims.py --write) -->", "<!-- aims: end -->"
+COMMIT: Final = "a" * 40
+
+Results = dict[str, dict[str, Any]]
+
+
+def result(name: str, rows: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    return {
+        "bench": name,
+        "when": "2026-01-01T00:00:00Z",
+        "commit": COMMIT,
+        "machine": {"cores": 2, "busy_before": 0.01},
+        "ceiling_tx_per_s": 10_000.0,
+        "results": rows,
+        **more,
+    }
+
+
+def load(clients: int, tx_per_s: float, **more: Any) -> dict[str, Any]:
+    return {
+        "clients": clients,
+        "operations": 1,
+        "size": 200,
+        "tx_per_s": tx_per_s,
+        "operations_per_s": tx_per_s,
+        "payload_mb_per_s": tx_per_s * 200 / 1e6,
+        "p50_ms": 4.0,
+        "p99_ms": 12.0,
+        "samples": 2_000,
+        **more,
+    }
+
+
+def attack(behaviour: str, ratio: float, **more: Any) -> dict[str, Any]:
+    return {"behaviour": behaviour, "ratio": ratio, "ok": True, "replaced_s": None, "ratio_replaced": None, **more}
+
+
+def block(n: int, messages: float) -> dict[str, Any]:
+    said = ("replica_messages_per_block", "bytes_per_block", "replica_bytes_per_block", "receipt_bytes")
+    cost = {"primary": 1.0, "backup": 1.0}
+    return {
+        "replicas": n,
+        "batch": 1,
+        "messages_per_block": messages,
+        "excess_messages": messages / (3 * n * (n - 1)) - 1,
+        **dict.fromkeys((*said, "reply_bytes_per_tx"), 1.0),
+        **dict.fromkeys(("cpu_us_per_block", "transport_us_per_block"), cost),
+    }
+
+
+def good() -> Results:
+    """Results that meet each aim, by a hair."""
+    processes = [
+        {"replicas": n, "how": PROCESSES, "load": "64 clients", "tx_per_s": 1e6 / (500 + 2 * n**3)} for n in (4, 7, 10)
+    ]
+    predicted = {"replicas": 4, "how": OWN_CORES, "load": "64 clients", "tx_per_s": 9e9, "excess_messages": 0.1}
+    return {
+        "throughput": result("throughput", [load(1, 130.0), load(64, 6_000.0), load(256, 6_000.0)]),
+        "operations": result("throughput", [load(64, 600.0, operations=100, operations_per_s=60_000.0)]),
+        "payload": result("throughput", [load(256, 1_600.0, size=4_096, payload_mb_per_s=6.55)]),
+        "breakdown": result(
+            "breakdown",
+            [
+                {"role": role, "batch": batch, "beyond_client_check_us": us}
+                for batch, us in ((1, 1_000.0), (128, 20.0))
+                for role in ("primary", "backup")
+            ],
+        ),
+        "growth": result("growth", [], transactions=1_000_000, rss_mb_at_end=150.0, rss_mb_growth_per_100k=1.5),
+        "start": result(
+            "start",
+            [{"step": "first_commit", "p50_ms": 1_500.0, "max_ms": 2_000.0, "samples": 6}],
+            rounds=[{"error": None}] * 6,
+        ),
+        "adversary": result(
+            "adversary",
+            [attack("late", 0.40), attack("silent", 0.9), attack("slow", 0.7, replaced_s=1.6, ratio_replaced=0.70)],
+            not_measured=[],
+        ),
+        "scale": result(
+            "scale", [*processes, predicted], blocks=[block(n, 3.0 * n * (n - 1)) for n in (4, 7, 10)], view_changes=[]
+        ),
+    }
+
+
+def found(results: Results) -> dict[str, Finding]:
+    """By the aim's words."""
+    return {one.aim.what: one for one in findings(results)}
+
+
+def changed(name: str, change: Callable[[dict[str, Any]], None]) -> dict[str, Finding]:
+    """What becomes of the good results with one of them changed."""
+    results: Results = json.loads(json.dumps(good()))
+    change(results[name])
+    return found(results)
+
+
+# ── verdicts ──
+
+
+def test_aims_that_are_met_by_a_hair_are_met() -> None:
+    said = found(good())
+
+    assert {what: one.verdict for what, one in said.items() if one.verdict != "met"} == {
+        "transactions of 4 KiB": "-",
+        "throughput by size, processes on this machine": "-",
+    }
+    assert [one.remarks for one in said.values()] == [()] * len(AIMS)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "what", "text"),
+    [
+        ("throughput", lambda r: r["results"][2].update(tx_per_s=5_999.0), "256 clients", "5,999/s, 60% of 10,000/s"),
+        ("throughput", lambda r: r["results"][1].update(tx_per_s=1_700.0), "64 clients", "1,700/s, 17% of 10,000/s"),
+        ("throughput", lambda r: r["results"][0].update(p50_ms=4.1), "median", "4.1 ms"),
+        ("throughput", lambda r: r["results"][0].update(p99_ms=12.1), "99 of 100", "12.1 ms"),
+        ("operations", lambda r: r["results"][0].update(operations_per_s=59_999.0), "operations", "59,999/s, 64 cli"),
+        (
+            "breakdown",
+            lambda r: r["results"][2].update(beyond_client_check_us=20.1),
+            "processor time",
+            "backup 20.0 µs, primary 20.1 µs, without sockets",
+        ),
+        ("growth", lambda r: r.update(rss_mb_at_end=151.0), "memory after", "151 MB"),
+        ("growth", lambda r: r.update(rss_mb_growth_per_100k=1.6), "growth from", "+1.60 MB for each 100,000"),
+        ("start", lambda r: r["results"][0].update(max_ms=2_001.0), "start of", "1.50 s, at most 2.00 s, 6 starts"),
+        ("start", lambda r: r["rounds"].append({"error": "no"}), "start of", "1 rounds failed"),
+        ("adversary", lambda r: r["results"][0].update(ratio=0.39), "each attack", "39% in the worst of 3 (late)"),
+        ("adversary", lambda r: r["results"][1].update(ok=False), "each attack", "not safe: silent"),
+        ("adversary", lambda r: r["not_measured"].append({}), "each attack", "1 not measured"),
+        ("adversary", lambda r: r["results"][2].update(ratio_replaced=0.69), "slow", "after 1.6 s, then 69%"),
+        ("adversary", lambda r: r["results"][2].update(replaced_s=None), "slow", "not replaced"),
+        ("scale", lambda r: r["blocks"][2].update(excess_messages=0.2), "messages", "at most +20% block by block"),
+        ("scale", lambda r: r["results"][-1].update(excess_messages=4.7), "messages", "+470% under load"),
+    ],
+)
+def test_aim_that_is_missed_is_missed_with_its_figure(
+    name: str, change: Callable[[dict[str, Any]], None], what: str, text: str
+) -> None:
+    said = changed(name, change)
+
+    (missed,) = (one for one in said.values() if one.verdict == "missed")
+    assert what in missed.aim.what
+    assert missed.figure is not None
+    assert text in missed.figure.text
+
+
+def test_laws_are_told_with_their_largest_error() -> None:
+    said = found(good())
+
+    messages, throughput = (said[what].figure for what in list(said)[-2:])
+    assert messages is not None
+    assert throughput is not None
+    assert messages.text.startswith("3·n(n-1), off by <0.1%, in batches of 1; at most +0% block by block, +10% under load")
+    assert re.match(r"500 \+ 2·n³ µs per transaction, off by <0.1%, 64 clients", throughput.text)
+
+
+def test_load_that_was_not_carried_says_nothing_of_messages() -> None:
+    said = changed("scale", lambda r: r["results"][-1].update(excess_messages=4.7, view=3))
+
+    assert said["messages per block by size"].verdict == "met"
+
+
+def test_least_until_replaced_and_the_worst_of_all_runs_are_told_if_the_result_has_them() -> None:
+    def change(attacks: dict[str, Any]) -> None:
+        for row, until, least in zip(attacks["results"], (0.3, None, 0.25), (0.35, 0.8, 0.6), strict=True):
+            row |= {"ratio_until_replaced": until, "ratios": {"least": least}}
+
+    figure = changed("adversary", change)["kept under each attack"].figure
+
+    assert figure is not None
+    assert figure.text == (
+        "40% in the worst of 3 (late), 70% in the median, 35% in the worst of all runs, "
+        "until the primary is replaced 25% (slow), all safe"
+    )
+    assert figure.is_met
+
+
+def test_real_replica_and_the_range_of_rounds_are_told_if_the_result_has_them() -> None:
+    real = changed("breakdown", lambda r: r.update(real={"backup_us_per_tx": 157.3}))
+    rounds = changed("throughput", lambda r: r["results"][2].update(rounds=[{"tx_per_s": 5e3}, {"tx_per_s": 7e3}]))
+
+    cost, rate = (
+        real["a replica's processor time beyond one signature check"].figure,
+        next(iter(rounds.values())).figure,
+    )
+    assert cost is not None
+    assert rate is not None
+    assert cost.text.endswith("event loop; a real backup spends 157 µs in all")
+    assert rate.text == "6,000/s (5,000 to 7,000), 60% of 10,000/s"
+
+
+# ── results that do not say ──
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "what", "why"),
+    [
+        ("throughput", lambda r: r["results"].pop(), "256 clients", "no row of 256 clients"),
+        ("throughput", lambda r: r["results"][0].update(samples=999), "99 of 100", "999 samples carry no p99"),
+        ("growth", lambda r: r.update(transactions=999_999), "memory after", "ended after 999,999 transactions"),
+        ("scale", lambda r: r["blocks"].pop(), "messages", "too few sizes for a law"),
+        ("adversary", lambda r: r["results"][2].update(ratio_replaced=None), "slow", "replaced too late"),
+        ("start", lambda r: r["results"][0].pop("max_ms"), "start of", "of an older form, without 'max_ms'"),
+    ],
+)
+def test_result_that_does_not_say_leaves_its_aim_open(
+    name: str, change: Callable[[dict[str, Any]], None], what: str, why: str
+) -> None:
+    said = changed(name, change)
+
+    unknown = next(one for one in said.values() if what in one.aim.what)
+    assert (unknown.verdict, unknown.figure) == ("unknown", None)
+    assert why in unknown.remarks[-1]
+
+
+def test_result_of_another_commit_and_of_a_busy_machine_says_so() -> None:
+    said = changed("start", lambda r: r.update(commit="b" * 40 + "+", machine={"busy_before": 0.37}))
+
+    assert said["start of a group until its first commit"].remarks == (
+        "of another commit, bbbbbbb+",
+        "37% of the cores were busy before",
+    )
+    assert [one.remarks for one in said.values() if one.aim.file != "start"] == [()] * (len(AIMS) - 1)
+
+
+def test_of_two_commits_of_as_many_results_the_newest_is_that_of_all() -> None:
+    old, new = (result("a", [], commit=commit, when=when) for commit, when in (("old", "2026-01"), ("new", "2026-02")))
+
+    assert commit_of_most({"a": old, "b": new}) == "new"
+    assert commit_of_most({"a": old, "b": new, "c": dict(old)}) == "old"
+    assert commit_of_most({"a": "not measured"}) is None
+
+
+# ── the script ──
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Good results but for one that is missing, one that is none, and one of an older form."""
+    for name, one in good().items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(one))
+    (tmp_path / "start.json").unlink()
+    (tmp_path / "growth.json").write_text("{}")
+    (tmp_path / "payload.json").write_text('{"bench": "throughput", "results": []}')
+    return tmp_path
+
+
+def run(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_what_is_missing_or_no_result_is_said(directory: Path) -> None:
+    said = found(results_in(directory))  # type: ignore[arg-type]
+
+    assert said["start of a group until its first commit"].remarks == ("not measured: there is no such file",)
+    assert said["its growth from then on"].remarks == ("not readable: is no result of a benchmark",)
+    assert said["transactions of 4 KiB"].remarks == ("of an older form",)
+
+    ended = run("--results", str(directory))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "missed" not in ended.stdout.splitlines()[0]
+    assert "9 met, 0 missed, 4 unknown\nresults are of commit aaaaaaa, the sources of " in ended.stdout
+
+
+def test_table_replaces_what_is_between_the_markers_and_nothing_else(directory: Path) -> None:
+    readme = directory / "README.md"
+    readme.write_text(f"# Before\n\n{BEGIN}\nan old table\n{END}\n\nafter\n")
+
+    first = run("--results", str(directory), "--readme", str(readme), "--write")
+    once = readme.read_text()
+    second = run("--results", str(directory), "--readme", str(readme), "--write")
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr
+    assert readme.read_text() == once
+    assert once.startswith(f"# Before\n\n{BEGIN}\n\nOf commit aaaaaaa, ")
+    assert once.endswith(f"|\n\n{END}\n\nafter\n")
+    rows = [line for line in once.splitlines() if line.startswith("| ")]
+    assert len(rows) == 1 + len(AIMS)
+    assert (
+        "| the same, 64 clients | 60% of the ceiling | 6,000/s, 60% of 10,000/s | met | "
+        "[throughput](results/throughput.json) |"
+    ) in rows
+    assert "an old table" not in once
+
+
+@pytest.mark.parametrize("text", ["", f"{END} {BEGIN}", f"{BEGIN} {BEGIN} {END}"])
+def test_file_without_a_place_for_the_table_stays_as_it_is(directory: Path, text: str) -> None:
+    readme = directory / "README.md"
+    readme.write_text(text)
+
+    ended = run("--results", str(directory), "--readme", str(readme), "--write")
+
+    assert ended.returncode == 1
+    assert "there is no place for the table" in ended.stderr
+    assert readme.read_text() == text
+
+
+def test_readme_of_the_benchmarks_has_a_place_for_the_table() -> None:
+    readme = SCRIPT.with_name("README.md").read_text()
+
+    assert readme.count(BEGIN) == readme.count(END) == 1
