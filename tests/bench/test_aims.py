@@ -169,7 +169,8 @@ def test_laws_are_told_with_their_largest_error() -> None:
     messages, throughput = (said[what].figure for what in list(said)[-2:])
     assert messages is not None
     assert throughput is not None
-    assert messages.text.startswith("3·n(n-1), off by <0.1%, in batches of 1; at most +0% block by block, +10% under load")
+    expected = "3·n(n-1), off by <0.1%, in batches of 1; at most +0% block by block, +10% under load"
+    assert messages.text.startswith(expected)
     assert re.match(r"500 \+ 2·n³ µs per transaction, off by <0.1%, 64 clients", throughput.text)
 
 
