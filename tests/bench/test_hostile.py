@@ -146,7 +146,7 @@ def test_a_hostile_client_is_measured_with_its_control_and_judged(measured: Path
 
     assert (row["hostile"], row["hostile_connections"], row["hostile_rate"]) == ("replays:2", 2, 400)
     assert (row["ok"], row["failed"]) == (True, {})
-    assert set(row["verdict"]) == {"agreement", "durability", "integrity", "progress", "guilt"}
+    assert set(row["verdict"]) == {"agreement", "durability", "integrity", "witness", "progress", "guilt"}
     assert row["acknowledged"] > row["phases"]["attacked"]["transactions"] > 0
     assert row["phases"]["control"]["transactions"] > 0
     assert row["phases"]["attacked"]["span_s"][1] == pytest.approx(0.8, abs=0.3)

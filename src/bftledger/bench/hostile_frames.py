@@ -111,7 +111,7 @@ def _greedy(keys: int, length: int | None = None) -> "_Make":
 def _mixed(genesis: Genesis, _: Past, chance: random.Random) -> Source:
     """The hostile clients of the simulator; what they send to several replicas is sent to one."""
     world, seed = _World(genesis), chance.randrange(1 << 32)
-    plan = SimpleNamespace(n=genesis.group.n, seed=seed, work=SimpleNamespace(clients=0))
+    plan = SimpleNamespace(n=genesis.group.n, seed=seed, work=SimpleNamespace(clients=0, hostile_rest_ms=0))
 
     def frames() -> Iterator[bytes]:
         for number in count():
