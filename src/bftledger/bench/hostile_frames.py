@@ -6,6 +6,7 @@ sending. A replica remembers nothing of what it refused.
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, cycle
@@ -132,6 +133,7 @@ class _World:
     def __init__(self, genesis: Genesis) -> None:
         self.genesis = genesis
         self.keys = KeyRing(real=True)
+        self.counts = Counter[str]()
         self.frame = b""
         """What was sent last."""
 
