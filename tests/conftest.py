@@ -1,6 +1,11 @@
 """Options of the whole test suite. This directory is on the path, so that tests share `builders` and `cluster`."""
 
+from collections.abc import Iterator
+
 import pytest
+
+from bftledger.bench.calibration import SLICE_VARIABLE
+from bftledger.bench.options import WAIT_QUIET_VARIABLE
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,3 +20,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest tests come first, so that no worker is left with one of them in the end."""
     items.sort(key=lambda item: "processes" not in item.path.parts)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nobody_relies_on_what_tests_measure() -> Iterator[None]:
+    """No bench need wait for a quiet machine, nor measure that for long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(WAIT_QUIET_VARIABLE, "0")
+        patch.setenv(SLICE_VARIABLE, "0.01")
+        yield
