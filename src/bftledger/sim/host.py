@@ -163,6 +163,15 @@ class Host:
         self.disk.fuse = 0
         self.disk.crash()
 
+    def leaves(self, finished: Round) -> tuple[list[tuple[ReplicaId, bytes]], list[tuple[bytes, bytes]], str]:
+        """What of a round leaves, to replicas first and then to clients, and where the process dies, or ""."""
+        peers, clients, left = finished.to_peers, finished.to_clients, self.die_after
+        if left < 0:
+            return peers, clients, ""
+        if left >= len(peers) + len(clients):
+            return peers, clients, AFTER_SENDING
+        return peers[:left], clients[: max(0, left - len(peers))], WHILE_SENDING if left else BEFORE_SENDING
+
     def set_timers(self, finished: Round) -> list[tuple[int, type[Timer], int]]:
         """Does what the round says of timers; returns those that began: milliseconds, class, token."""
         started: list[tuple[int, type[Timer], int]] = []

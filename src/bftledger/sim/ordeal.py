@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from bftledger.base.ids import ReplicaId
 from bftledger.sim.faults import describe, over
 from bftledger.sim.plan import Crash, Cut, Fault, Jump, Slow, Storm
 from bftledger.sim.recording import Kind
@@ -16,6 +17,7 @@ class Ordeal:
 
     def __init__(self, world: "World") -> None:
         self._world = world
+        self._ongoing: list[Fault] = []
 
     def begin(self) -> None:
         """Everything takes its course from here on."""
@@ -26,20 +28,31 @@ class Ordeal:
     def _strike(self, fault: Fault) -> None:
         world = self._world
         world.counts[type(fault).__name__.lower()] += 1
+        self._ongoing.append(fault)
         match fault:
             case Cut(links=links):
                 world.network.cut(links)
-            case Storm(weather=weather):
-                world.network.weather = weather
+            case Storm():
+                self._have_weather()
             case Crash():
                 self._crash_later(fault)
             case Jump(replica=replica, by_ms=by_ms):
                 world.hosts[replica].jump_ms += by_ms
-            case Slow(replica=replica, round_us=round_us):
-                world.hosts[replica].round_us = round_us
+            case Slow(replica=replica):
+                self._have_pace(replica)
         if not isinstance(fault, Crash) or fault.fuse or fault.sent >= 0:  # else the crash itself is told
             world.tell(Kind.FAULT, describe(fault, world.plan.n))
         world.at(1_000 * fault.until, partial(self._end, fault))
+
+    def _have_weather(self) -> None:
+        """Of the storms that last, the newest has it; where there is none, the plan."""
+        storms = [fault.weather for fault in self._ongoing if isinstance(fault, Storm)]
+        self._world.network.weather = storms[-1] if storms else self._world.plan.weather
+
+    def _have_pace(self, replica: ReplicaId) -> None:
+        """Of the faults that last and slow it down, the newest does; where there is none, the plan."""
+        slow = [fault.round_us for fault in self._ongoing if isinstance(fault, Slow) and fault.replica == replica]
+        self._world.take(self._world.hosts[replica], slow[-1] if slow else self._world.plan.round_us)
 
     def _crash_later(self, fault: Crash) -> None:
         world = self._world
@@ -56,11 +69,12 @@ class Ordeal:
 
     def _end(self, fault: Fault) -> None:
         world = self._world
+        self._ongoing.remove(fault)
         match fault:
             case Cut(links=links):
                 world.network.mend(links)
             case Storm():
-                world.network.weather = world.plan.weather
+                self._have_weather()
             case Crash(replica=replica):
                 host = world.hosts[replica]
                 host.downs -= 1
@@ -72,6 +86,6 @@ class Ordeal:
             case Jump(replica=replica, by_ms=by_ms):
                 world.hosts[replica].jump_ms -= by_ms
             case Slow(replica=replica):
-                world.hosts[replica].round_us = world.plan.round_us
+                self._have_pace(replica)
         if not isinstance(fault, Crash):
             world.tell(Kind.FAULT, over(fault, world.plan.n))

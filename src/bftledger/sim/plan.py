@@ -60,7 +60,8 @@ class Crash:
     """The replica's process dies, and starts again at `until`; what was not durable is lost.
 
     `fuse`: it dies at so many operations of its store after `at`, in the midst of a round; 0: between two rounds.
-    `sent`: it dies after the commit of its next round, when so many of its frames have left; -1: it does not.
+    `sent`: it dies after the commit of its next round, when so many of its frames have left, those to replicas before
+    those to clients; -1: it does not.
     """
 
     at: int

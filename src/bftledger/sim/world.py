@@ -27,11 +27,8 @@ from bftledger.sim.chronicle import Chronicle
 from bftledger.sim.client import Client
 from bftledger.sim.door import SharedDoor
 from bftledger.sim.host import (
-    AFTER_SENDING,
-    BEFORE_SENDING,
     BETWEEN_ROUNDS,
     START_MS,
-    WHILE_SENDING,
     Host,
     Input,
     PowerLoss,
@@ -216,10 +213,21 @@ class World(Timeline):
         host.inbox.append(what)
         if not host.has_round:
             host.has_round = True
-            host.free_at = max(self.now, host.free_at) + host.round_us
-            self.at(host.free_at, partial(self._round, host))
+            self._begin_round(host)
+
+    def _begin_round(self, host: Host) -> None:
+        host.free_at = self.now + host.round_us
+        self.at(host.free_at, partial(self._round, host))
+
+    def take(self, host: Host, round_us: int) -> None:
+        """From now on a replica takes so long for a round, also for the one that it is in, if that then ends sooner."""
+        host.round_us = round_us
+        if host.has_round and self.now + round_us < host.free_at:
+            self._begin_round(host)
 
     def _round(self, host: Host) -> None:
+        if not host.has_round or self.now != host.free_at:
+            return  # it was to end later, and has ended since
         host.has_round = False
         running = host.running
         if running is None or not host.inbox:
@@ -263,22 +271,18 @@ class World(Timeline):
             self._watch.sends(self, host, finished.to_peers)
         last: bytes | None = None
         arriving: Input = _nothing
-        where = AFTER_SENDING
-        for number, (to, frame) in enumerate(finished.to_peers):
-            if number == host.die_after:
-                where = WHILE_SENDING if number else BEFORE_SENDING
-                break
+        to_peers, to_clients, crash = host.leaves(finished)
+        for to, frame in to_peers:
             if frame is not last:  # a frame that goes to all is the same one to each
                 last, arriving = frame, _from_peer(host.id, frame)
                 if is_honest:
                     self._say(host, frame)
             for receiver in self._machines[to]:
                 self._carry(host, receiver, frame, arriving, bool(lies) and (to, frame) in lies)
-        else:
-            for route, frame in finished.to_clients:
-                self._reply(host, route, frame, (route, frame) in client_lies)
-        if host.die_after >= 0:
-            self.crash(host, where)
+        for route, frame in to_clients:
+            self._reply(host, route, frame, (route, frame) in client_lies)
+        if crash:
+            self.crash(host, crash)
 
     def _say(self, host: Host, frame: bytes) -> None:
         message = self.door.read(frame)
