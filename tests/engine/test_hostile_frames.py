@@ -5,6 +5,7 @@ Work is counted, not timed: see `effort`.
 
 from collections.abc import Callable
 from functools import cache
+from itertools import count
 
 import pytest
 from hypothesis import given, settings
@@ -31,10 +32,12 @@ from bftledger.pbft import wire
 from bftledger.pbft.messages import FetchBlocks, FetchProposal, Message
 from tests.builders import ED25519
 from tests.effort import counted
-from tests.engine.engines import ME, START, Engines, a_genesis
+from tests.engine.engines import START, Engines, a_genesis
 
 LINES = 2_000
 """More than twice what the costliest of these frames takes, and less than the items of a bomb."""
+
+CONNECTIONS = count()
 
 CHECKS = 1
 """A frame that is to be dropped is known by its first signature; a transaction has one, and these carry one each."""
@@ -109,7 +112,9 @@ def worked(group: Engines, feed: Callable[[Engine, Millis], None], replica: int 
 
 
 def feed_client(frame: bytes) -> list[Reply]:
-    return worked(a_group(), lambda engine, now: engine.on_client(ME, frame, now))
+    """From somebody new each time, whom nobody has lost patience with."""
+    route = b"client %d" % next(CONNECTIONS)
+    return worked(a_group(), lambda engine, now: engine.on_client(route, frame, now))
 
 
 # ── clients ──

@@ -18,6 +18,7 @@ from bftledger.engine.answers import Answer, Waiter
 from bftledger.engine.archive import Archive
 from bftledger.engine.intake import Intake
 from bftledger.engine.opening import Ledger
+from bftledger.engine.patience import Patience
 from bftledger.engine.reads import Reads
 from bftledger.engine.submissions import RETRY_MS, Submissions
 from bftledger.engine.work import BLOCK_BYTES_PER_WORK, WORK_PER_LEAF, WORK_PER_LOOKUP, WORK_PER_REQUEST, Work, work_of
@@ -45,6 +46,8 @@ from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.replica import Replica
 from bftledger.storage.store import Store
 
+_REFUSED_TOO_OFTEN: Final = "RefusedTooOften"
+
 HEARD_MS: Final = 3_000
 """A replica counts as heard if a message of its came within this time."""
 
@@ -58,7 +61,10 @@ class Desk:
         self._replica = replica
         self._archive = Archive(genesis, store, ledger)
         self._work = Work()
-        self.submissions = Submissions(genesis, ledger, self._archive, replica.state, door, self._work)
+        self.patience = Patience()
+        self.submissions = Submissions(
+            genesis, ledger, self._archive, replica.state, door, work=self._work, patience=self.patience
+        )
         self.reads = Reads(ledger, self._archive, self._work)
         self.intake = Intake()
         self.put_back: dict[bytes, bytes] = {}
@@ -69,7 +75,7 @@ class Desk:
         self._heard: dict[ReplicaId, Millis] = {}
         self._started: Millis | None = None
         self.dropped: Counter[str] = Counter()
-        """Frames that were no requests, by the error that said so."""
+        """Frames that were no requests, by the error that said so, and such as there was no room or patience for."""
 
     # ── what happens ──
 
@@ -81,8 +87,11 @@ class Desk:
         """A peer handed over an authentic message."""
         self._heard[replica] = now
 
-    def on_frame(self, route: bytes, frame: bytes) -> None:
+    def on_frame(self, route: bytes, frame: bytes, now: Millis) -> None:
         """A client's frame; `route` leads back to it."""
+        if self.patience.is_used_up(route, now):
+            self.dropped[_REFUSED_TOO_OFTEN] += 1
+            return
         for crowded_out, other in self.intake.put(route, frame):
             # Whoever floods makes others' frames come here, too, and no round's work covers it: only a glance, then.
             if self.put_back.get(crowded_out) is other:
@@ -116,9 +125,12 @@ class Desk:
         while not work.is_spent and (item := self.intake.take()) is not None:
             route, frame = item
             may_read = self.put_back.pop(route, None) is frame
+            if self.patience.is_used_up(route, now):
+                self.dropped[_REFUSED_TOO_OFTEN] += 1
+                continue
             work.spend(WORK_PER_REQUEST if may_read else work_of(frame))
             left = work.left
-            if (request := self._decode(route, frame)) is None:
+            if (request := self._decode(route, frame, now)) is None:
                 continue
             if not self._serve(route, request, now, may_read=may_read):
                 self.put_back[route] = frame
@@ -126,10 +138,11 @@ class Desk:
             elif (more := left - work.left - (WORK_PER_LOOKUP if may_read else 0)) > 0:
                 self.intake.charge(route, more)
 
-    def _decode(self, route: bytes, frame: bytes) -> Request | None:
+    def _decode(self, route: bytes, frame: bytes, now: Millis) -> Request | None:
         try:
             return client_wire.decode_request(frame)
         except Malformed as error:
+            self.patience.refused(route, now)
             self.dropped[type(error).__name__] += 1
             self._answers.append((route, ErrorReply(request_id=0, text=f"not a request: {error}")))
             return None
@@ -140,7 +153,7 @@ class Desk:
         self._is_unsettled = True
         match request:
             case Submit():
-                answers = self.submissions.on_submit(waiter, request, may_read=may_read)
+                answers = self.submissions.on_submit(waiter, request, now, may_read=may_read)
                 if answers is None:
                     return False
                 self._answers += answers

@@ -178,7 +178,7 @@ class Engine:
 
     def on_client(self, route: bytes, frame: bytes, now: Millis) -> None:
         """A frame from a client, to be looked at in its turn when a round ends."""
-        self.desk.on_frame(route, frame)
+        self.desk.on_frame(route, frame, now)
 
     def on_timer(self, timer: Timer, now: Millis) -> None:
         """A timer ran out that an earlier round started; nothing, if this round has stopped it or started it anew."""
