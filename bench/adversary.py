@@ -3,7 +3,6 @@
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
@@ -11,24 +10,25 @@ from typing import TYPE_CHECKING, Any
 from attack_options import command_line
 from page import Shown
 from script import Script
+from staging_options import config, staging, words
 
 from bftledger.base.errors import BftLedgerError, OperatorError
 from bftledger.bench import options as opt
-from bftledger.bench.attack import Setup, run
+from bftledger.bench.attack import run
 from bftledger.bench.attack_lines import failure, is_good, line, text
 from bftledger.bench.attack_page import page
 from bftledger.bench.attack_plan import ALL, Attack, Place, attacks
 from bftledger.bench.attack_series import Series, known, order
 from bftledger.bench.attack_sweep import HALVINGS, SWEEPS, Curve, Sweep, parse_sweep
 from bftledger.bench.results import Result, Setting, say, write
-from bftledger.home.template import Template
+from bftledger.bench.staging import Staging
 from bftledger.pbft.settings import Settings
 
 if TYPE_CHECKING:
     from pictures import Picture
 
-STEP = 0.1
-"""Seconds of a bucket of the timeline."""
+_SAID = ("replicas", "clients", "rate", "size", "connections", "processes", "warmup", "timeout", "place")
+"""Options that make a run what it is."""
 
 CONTROLS = 2
 """So many honest runs of each occasion are enough to see how large the noise is."""
@@ -112,7 +112,7 @@ def _measure(options: Namespace, series: Series, attack: Attack, number: int, wh
         return
     say(f"{name} …")
     try:
-        found = run(attack, _setup(options), number)
+        found = run(attack, Staging(rate=options.rate, **staging(options)), number)
     except BftLedgerError as error:
         series.fail(attack, error)
         say(failure(series.failed[-1]))
@@ -123,44 +123,17 @@ def _measure(options: Namespace, series: Series, attack: Attack, number: int, wh
         write(series.result(), options.json)
 
 
-def _setup(options: Namespace) -> Setup:
-    return Setup(
-        replicas=options.replicas,
-        clients=options.clients,
-        size=options.size,
-        connections=options.connections,
-        processes=options.processes,
-        warmup_s=options.warmup,
-        timeout_s=options.timeout,
-        parts_s=options.seconds,
-        bucket_s=min(STEP, min(options.seconds) / 4),
-        seed=options.seed,
-        keep=options.keep,
-        rate=options.rate,
-    )
-
-
 def _config(options: Namespace, faulty: int) -> dict[str, Any]:
-    return {
-        "replicas": options.replicas,
+    return config(options) | {
         "faulty": faulty,
-        "app": Template().app,
-        "durable": "SQLite, WAL, synchronous=FULL: every vote and block before what depends on it is sent",
-        "clients": options.clients,
         "load": "closed loop: a key each, one transaction under way, every receipt verified"
         if options.rate is None
         else f"open loop: {options.rate:g}/s due, latency from the moment a transaction is due, every receipt verified",
         "rate": options.rate,
-        "size": options.size,
         "connections": options.connections,
-        "processes": options.processes,
-        "seconds": list(options.seconds),
-        "warmup_s": options.warmup,
-        "timeout_s": options.timeout,
         "place": options.place or "by the kind of each behaviour",
         "collude": options.collude,
         "sweep": [f"{sweep.behaviour}:{','.join(map(str, sweep.strengths))}" for sweep in _sweeps(options)],
-        "protocol": asdict(Settings()),
     }
 
 
@@ -168,28 +141,13 @@ def _command(options: Namespace, attack: Attack, seed: int) -> str | None:
     """What measures this one again; nothing for a control."""
     if attack.is_control:
         return None
-    words = ["python bench/adversary.py --behaviour", f"{attack.name}:{attack.count}"]
     usual = command_line()
-    for name in (
-        "replicas",
-        "clients",
-        "rate",
-        "size",
-        "connections",
-        "processes",
-        "warmup",
-        "timeout",
-        "seed",
-        "place",
-    ):
-        value = seed if name == "seed" else getattr(options, name)
-        if value != usual.get_default(name):
-            words.append(f"--{name} {value}")
-    if options.seconds != usual.get_default("seconds"):
-        words.append(f"--seconds {','.join(f'{part:g}' for part in options.seconds)}")
+    said = [f"python bench/adversary.py --behaviour {attack.name}:{attack.count}", *words(options, usual, _SAID)]
+    if seed != usual.get_default("seed"):
+        said.append(f"--seed {seed}")
     if attack.colludes:
-        words.append("--collude")
-    return " ".join(words)
+        said.append("--collude")
+    return " ".join(said)
 
 
 def draw(result: Result) -> Sequence["Picture"]:

@@ -1,7 +1,8 @@
 """The options of `adversary.py`."""
 
-from argparse import ArgumentParser, ArgumentTypeError
-from pathlib import Path
+from argparse import ArgumentParser
+
+from staging_options import add_load, add_parts, one_rate
 
 from bftledger.bench import options as opt
 from bftledger.bench.attack_plan import Place
@@ -50,13 +51,7 @@ def command_line(about: str = "") -> ArgumentParser:
     add("--skip", nargs="+", default=[], metavar="PART", help="and none with one of these")
     add("--place", choices=[place.value for place in Place], help="who lies (default: by the behaviour's kind)")
     add("--collude", action="store_true", help="traitors of a run hold one another's keys; all: those that use them")
-    add(
-        "--seconds",
-        type=_parts,
-        default=(4.0, 8.0, 4.0),
-        metavar="CLEAN,ATTACKED,AFTER",
-        help="length of the parts of each run (default 4,8,4)",
-    )
+    add_parts(parser, (4.0, 8.0, 4.0), "CLEAN,ATTACKED,AFTER")
     add("--repeat", type=opt.count, default=1, metavar="N", help="rounds: so many runs of each behaviour (default 1)")
     add(
         "--controls",
@@ -69,32 +64,12 @@ def command_line(about: str = "") -> ArgumentParser:
     add("--clients", type=opt.count, default=16, metavar="N", help="clients (default 16)")
     add(
         "--rate",
-        type=_rate,
+        type=one_rate,
         metavar="R",
         help="open loop: so many transactions are due per second, and wait from then on; half of what the group gets "
         "done is a good choice (default: a closed loop, each client with one under way)",
     )
-    add("--size", type=opt.size, default=200, metavar="BYTES", help="payload of a transaction (default 200)")
     add("--connections", type=opt.count, default=4, metavar="N", help="that the clients share (default 4)")
-    add("--processes", type=opt.count, default=1, metavar="N", help="that the clients share (default 1)")
-    add("--warmup", type=opt.seconds, default=1.0, metavar="SECONDS", help="before the clean part (default 1)")
-    add("--timeout", type=opt.seconds, default=30.0, metavar="SECONDS", help="until a client gives up (default 30)")
-    add("--seed", type=int, default=1, help="of keys, payloads, and what traitors do by chance (default 1)")
-    add("--keep", type=Path, metavar="DIR", help="leave the home of each run there, as DIR/NAME")
+    add_load(parser, seed_is="keys, payloads, and what traitors do by chance")
     opt.add_output(parser)
     return parser
-
-
-def _rate(value: str) -> float:
-    found = opt.rates(value)
-    if len(found) != 1:
-        raise ArgumentTypeError(f"{value!r} is not one rate per second")
-    return found[0]
-
-
-def _parts(value: str) -> tuple[float, float, float]:
-    parts = value.split(",")
-    if len(parts) != 3:
-        raise ArgumentTypeError(f"{value!r} is not three times in seconds, as 4,8,4")
-    clean, attacked, after = (opt.seconds(part) for part in parts)
-    return clean, attacked, after

@@ -11,12 +11,13 @@ from bftledger.base.errors import OperatorError
 from bftledger.base.ids import View
 from bftledger.bench import attack as attack_module
 from bftledger.bench import machine
-from bftledger.bench.attack import Misplaced, Setup, is_misplaced, run, stops
+from bftledger.bench.attack import Misplaced, is_misplaced, run, stops
 from bftledger.bench.attack_plan import HONEST, attacks, parse
 from bftledger.bench.attack_repeats import combined, repeats, runs_of
 from bftledger.bench.attack_series import Series, known, order
 from bftledger.bench.attack_watch import Event
 from bftledger.bench.results import write
+from bftledger.bench.staging import Staging
 from tests.bench.attack_runs import a_setting
 
 SLOW = parse("slow", faulty=1)
@@ -43,8 +44,8 @@ def a_run(ratio: float | None, *, behaviour: str = "slow", **more: Any) -> dict[
     return usual | more
 
 
-def a_setup() -> Setup:
-    return Setup(
+def a_setup() -> Staging:
+    return Staging(
         replicas=4,
         clients=2,
         size=200,

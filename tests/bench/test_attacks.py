@@ -118,8 +118,8 @@ def test_its_timeline_has_the_beginning_the_end_and_every_receipt_between(measur
 
     assert [(edge["flag"], edge["at_s"]) for edge in edges] == [("attack", 0.0), ("end", row["attack_s"][1])]
     assert edges[0]["what"] == "replica 0 begins to lie"
-    assert row["attack_s"][1] == pytest.approx(0.8, abs=0.3)
-    assert row["timeline"]["from_s"] == pytest.approx(-0.4, abs=0.3)
+    assert row["attack_s"][1] > 0.75, "it is no shorter than was asked for, however busy the machine is"
+    assert row["timeline"]["from_s"] < -0.35, "nor is what was before it"
     parts = [row["phases"][name]["transactions"] for name in ("clean", "attacked", "after")]
     assert sum(row["timeline"]["committed"]) == pytest.approx(sum(parts), abs=3)
 

@@ -12,11 +12,11 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from bftledger.base.errors import BftLedgerError, OperatorError
+from bftledger.base.errors import BftLedgerError
 from bftledger.base.ids import ReplicaId, View
 from bftledger.bench.attack_bound import Course, excuse_ms
 from bftledger.bench.attack_plan import Attack, Occasion
@@ -24,10 +24,10 @@ from bftledger.bench.attack_row import Run, row
 from bftledger.bench.attack_verdict import judge
 from bftledger.bench.attack_watch import Event, Watch, events
 from bftledger.bench.attack_work import Usage
-from bftledger.bench.group import LocalGroup, made_home, running_group
+from bftledger.bench.group import LocalGroup, running_group
 from bftledger.bench.load import running_load
-from bftledger.bench.measured import Load
 from bftledger.bench.results import say
+from bftledger.bench.staging import Staging
 from bftledger.home.home import Home
 from bftledger.ledger.client_messages import StatusReply
 
@@ -46,44 +46,7 @@ class Misplaced(BftLedgerError):
     """The group changed its primary before it was attacked, in every try: a traitor stood in the wrong place."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """What all runs of a command have in common.
-
-    `parts_s`: how long it is clean, attacked, and clean again. `rate`: transactions due per second, in an open loop;
-    None for a closed one. `keep`: where the homes of the runs stay, if they do.
-    """
-
-    replicas: int
-    clients: int
-    size: int
-    connections: int
-    processes: int
-    warmup_s: float
-    timeout_s: float
-    parts_s: tuple[float, float, float]
-    bucket_s: float
-    seed: int
-    keep: Path | None
-    rate: float | None = None
-
-    def load(self, receipts: Path) -> Load:
-        """The clients' work, from the beginning of the clean part to the end of the last."""
-        return Load(
-            clients=self.clients,
-            seconds=sum(self.parts_s),
-            rate=self.rate,
-            size=self.size,
-            warmup_s=self.warmup_s,
-            processes=self.processes,
-            connections=self.connections,
-            seed=self.seed,
-            timeout_s=self.timeout_s,
-            receipts=receipts,
-        )
-
-
-def run(attack: Attack, setup: Setup, number: int = 1) -> dict[str, Any]:
+def run(attack: Attack, setup: Staging, number: int = 1) -> dict[str, Any]:
     """Measures and judges one attack, for the so many-eth time; the row of this run. Raises `BftLedgerError`.
 
     A group that changes its primary before it is attacked, as on a machine that is busy with something else, has the
@@ -94,12 +57,12 @@ def run(attack: Attack, setup: Setup, number: int = 1) -> dict[str, Any]:
         if found is not None:
             return {**found, "seed": setup.seed + number - 1, "tries": tries}
         if setup.keep is not None:
-            shutil.rmtree(_kept(attack, setup.keep, number))
+            shutil.rmtree(setup.keep / _name(attack, number))
         say(f"  {attack.name}: the group changed its primary before the attack{'; once more' * (tries < _TRIES)}")
     raise Misplaced(f"the group changed its primary before the attack, {_TRIES} times in a row")
 
 
-def _run(attack: Attack, setup: Setup, number: int) -> dict[str, Any] | None:
+def _run(attack: Attack, setup: Staging, number: int) -> dict[str, Any] | None:
     """None if the primary was changed before the attack."""
     traitors = attack.traitors(setup.replicas)
     honest = [ReplicaId(i) for i in range(setup.replicas) if i not in traitors]
@@ -109,12 +72,12 @@ def _run(attack: Attack, setup: Setup, number: int) -> dict[str, Any] | None:
         for i in traitors
     }
     with (
-        _home(attack, setup, number) as home,
+        setup.home(_name(attack, number)) as home,
         tempfile.TemporaryDirectory(prefix="bftledger-receipts-") as receipts,
     ):
         with running_group(home, instead=modules) as group, Watch(home, honest) as watch:
             with running_load(group, setup.load(Path(receipts))) as load:
-                clean_s, attacked_s, _ = setup.parts_s
+                clean_s, attacked_s, after_s = setup.parts_s
                 usages = [Usage.of(group, time.monotonic())]
                 load.sleep_until(clean_s)
                 if any(sight.view for sight in watch.newest().values()):
@@ -125,7 +88,7 @@ def _run(attack: Attack, setup: Setup, number: int) -> dict[str, Any] | None:
                 load.sleep_until(clean_s + attacked_s)
                 usages.append(Usage.of(group, time.monotonic()))
                 noted.append(_edge(_ends(traitors), "end", group, traitors, signal.SIGUSR2))
-                load.sleep_until(sum(setup.parts_s))
+                load.sleep_until(clean_s + attacked_s + after_s)
                 usages.append(Usage.of(group, time.monotonic()))
                 measured = load.finish()
             _settle(group, honest)
@@ -144,7 +107,7 @@ def _run(attack: Attack, setup: Setup, number: int) -> dict[str, Any] | None:
             Run(
                 attack=attack,
                 traitors=traitors,
-                setup_s=setup.parts_s,
+                setup_s=(clean_s, attacked_s, after_s),
                 bucket_s=setup.bucket_s,
                 measured=measured,
                 happened=happened,
@@ -169,21 +132,9 @@ def stops(noted: Iterable[Event]) -> tuple[tuple[float, float], ...]:
     return tuple(zip(moments[::2], moments[1::2], strict=True))
 
 
-@contextlib.contextmanager
-def _home(attack: Attack, setup: Setup, number: int) -> Iterator[Home]:
-    """A new home, which stays as `keep`/NAME, NAME-2 and so on if it is to stay.
-
-    Raises `OperatorError` if there is something.
-    """
-    path = None if setup.keep is None else _kept(attack, setup.keep, number)
-    if path is not None and path.exists():
-        raise OperatorError(f"{path} exists: remove it, or name another directory with --keep")
-    with made_home(path, replicas=setup.replicas, keep=False) as home:
-        yield home
-
-
-def _kept(attack: Attack, keep: Path, number: int) -> Path:
-    return keep / (re.sub(r"[^\w+-]", "-", attack.name) + (f"-{number}" if number > 1 else ""))
+def _name(attack: Attack, number: int) -> str:
+    """Of the home of a run: NAME, NAME-2 and so on."""
+    return re.sub(r"[^\w+-]", "-", attack.name) + (f"-{number}" if number > 1 else "")
 
 
 def _edge(what: str, flag: str, group: LocalGroup, traitors: Sequence[ReplicaId], number: signal.Signals) -> Event:

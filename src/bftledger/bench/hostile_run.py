@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,13 +21,13 @@ from bftledger.bench.attack_bound import Course
 from bftledger.bench.attack_verdict import judge
 from bftledger.bench.attack_watch import Watch, events
 from bftledger.bench.footprint import Memory
-from bftledger.bench.group import LocalGroup, made_home, running_group
+from bftledger.bench.group import LocalGroup, running_group
 from bftledger.bench.hostile_plan import Hostile
 from bftledger.bench.hostile_process import Did, Job
 from bftledger.bench.hostile_row import Look, Run, row
 from bftledger.bench.level import settle
 from bftledger.bench.load import endless_load
-from bftledger.bench.measured import Load
+from bftledger.bench.staging import Staging
 from bftledger.home.home import Home
 
 AT: Final = ("all", "primary", "backups")
@@ -44,42 +43,13 @@ _POLL_S: Final = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setup:
+class Setup(Staging):
     """What all runs of a command have in common.
 
-    `parts_s`: how long the honest clients are alone, attacked, alone again, and beside the control. `honest_rate`: so
-    many of their transactions are due per second; None for a closed loop. `at`: one of `AT`. `keep`: where the homes
-    of the runs stay, if they do.
+    Their parts: the honest clients are alone, attacked, alone again, and beside the control. `at`: one of `AT`.
     """
 
-    replicas: int
-    clients: int
-    honest_rate: float | None
-    size: int
-    connections: int
-    processes: int
-    warmup_s: float
-    timeout_s: float
-    parts_s: tuple[float, float, float, float]
-    bucket_s: float
     at: str
-    seed: int
-    keep: Path | None
-
-    def load(self, receipts: Path) -> Load:
-        """The honest clients' work, from the beginning of the clean part on."""
-        return Load(
-            clients=self.clients,
-            rate=self.honest_rate,
-            seconds=sum(self.parts_s),
-            size=self.size,
-            warmup_s=self.warmup_s,
-            processes=self.processes,
-            connections=self.connections,
-            seed=self.seed,
-            timeout_s=self.timeout_s,
-            receipts=receipts,
-        )
 
     def targets(self) -> list[ReplicaId]:
         """Whom the hostile one turns to, as seen from view 0."""
@@ -89,14 +59,14 @@ class Setup:
     @property
     def usual_pending(self) -> int:
         """So many transactions may be pending where only honest clients are at work, or a second's worth of them."""
-        return 2 * self.clients if self.honest_rate is None else round(self.honest_rate) + self.clients
+        return 2 * self.clients if self.rate is None else round(self.rate) + self.clients
 
 
 def run(hostile: Hostile, setup: Setup) -> dict[str, Any]:
     """Measures and judges one; its row of `results`. Raises `BftLedgerError`."""
     everybody = [ReplicaId(i) for i in range(setup.replicas)]
     with (
-        _home(hostile, setup) as home,
+        setup.home(_name(hostile)) as home,
         tempfile.TemporaryDirectory(prefix="bftledger-receipts-") as receipts,
     ):
         with running_group(home) as group, Watch(home, everybody) as watch:
@@ -148,17 +118,9 @@ def _job(hostile: Hostile, setup: Setup, home: Home) -> Job:
     )
 
 
-@contextlib.contextmanager
-def _home(hostile: Hostile, setup: Setup) -> Iterator[Home]:
-    """A new home, which stays as `keep`/NAME if it is to stay. Raises `OperatorError` if there is something."""
-    path = None
-    if setup.keep is not None:
-        rate = "" if hostile.rate is None else f"-{hostile.rate:g}"
-        path = setup.keep / f"{hostile.kind.name}-{hostile.connections}{rate}"
-        if path.exists():
-            raise OperatorError(f"{path} exists: remove it, or name another directory with --keep")
-    with made_home(path, replicas=setup.replicas, keep=False) as home:
-        yield home
+def _name(hostile: Hostile) -> str:
+    """Of the home of its run."""
+    return f"{hostile.kind.name}-{hostile.connections}" + ("" if hostile.rate is None else f"-{hostile.rate:g}")
 
 
 def _look(group: LocalGroup) -> Look:
