@@ -188,3 +188,14 @@ def test_a_result_without_controls_and_rounds_can_still_be_shown() -> None:
 
     assert 'id="equivocate"' in page(document)
     assert text(document).splitlines()[1].startswith("equivocate ")
+
+
+def test_a_page_of_a_busy_machine_says_so_above_all_figures() -> None:
+    document = a_result()
+    quiet = page(document)
+    document["machine"]["busy_before"] = 0.4
+    head, notice, _ = page(document).partition('<p class="notice">Right before, 40% of the cores were busy')
+
+    assert notice
+    assert "<svg" not in head
+    assert notice not in quiet

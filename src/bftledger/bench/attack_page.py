@@ -26,6 +26,7 @@ from bftledger.bench.attack_story import figures, story, title
 from bftledger.bench.attack_sweep import points
 from bftledger.bench.attack_words import Row
 from bftledger.bench.attack_work import effort
+from bftledger.bench.quiet import warning
 
 
 def page(document: Mapping[str, Any]) -> str:
@@ -43,7 +44,7 @@ def page(document: Mapping[str, Any]) -> str:
         verdict="safe" if is_safe else "violated",
         verdict_text="No violation" if is_safe else "Violation",
         story=html.escape(story(document)),
-        failed=_failed(document["not_measured"]),
+        failed=_busy(document["machine"]) + _failed(document["not_measured"]),
         figures=figures(document),
         aim=f"{AIM:.0%}",
         spark_top=f"{TOP:.0%}",
@@ -72,6 +73,11 @@ def page(document: Mapping[str, Any]) -> str:
 
 
 # ── the head ──
+
+
+def _busy(machine: Mapping[str, Any]) -> str:
+    said = warning(machine.get("busy_before"))
+    return "" if said is None else f'<p class="notice">Right before, {html.escape(said)}.</p>'
 
 
 def _failed(runs: Sequence[Mapping[str, Any]]) -> str:
