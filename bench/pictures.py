@@ -4,6 +4,7 @@ Needs matplotlib (the extra `bench`), and is therefore imported only when a pict
 """
 
 import io
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -138,9 +139,9 @@ def plain_numbers(axes: Axes, axis: str = "y") -> None:
 
 
 def same_height(panels: Sequence[Axes]) -> None:
-    """Whoever compares panels compares heights: all have the range of all."""
-    ranges = [axes.get_ylim() for axes in panels]
-    for axes in panels:
+    """Whoever compares panels compares heights: all have the range of all in which there is something."""
+    ranges = [axes.get_ylim() for axes in panels if math.isfinite(axes.dataLim.y0)]
+    for axes in panels if ranges else ():
         axes.set_ylim(min(low for low, _ in ranges), max(high for _, high in ranges))
 
 

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +10,7 @@ import pytest
 
 from bftledger.bench.aims import AIMS, Finding, commit_of_most, findings, results_in
 from tests.bench.made_up import Results, good, result
+from tests.bench.scripts import show
 
 SCRIPT: Final = Path(__file__).parents[2] / "bench" / "aims.py"
 BEGIN, END = "<!-- aims: begin (python bench/aims.py --write) -->", "<!-- aims: end -->"
@@ -182,11 +181,6 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
 def test_what_is_missing_or_no_result_is_said(directory: Path) -> None:
     said = found(results_in(directory))  # type: ignore[arg-type]
 
@@ -194,7 +188,7 @@ def test_what_is_missing_or_no_result_is_said(directory: Path) -> None:
     assert said["its growth from then on"].remarks == ("not readable: is no result of a benchmark",)
     assert said["transactions of 4 KiB"].remarks == ("of an older form",)
 
-    ended = run("--results", str(directory))
+    ended = show("aims.py", "--results", str(directory))
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "missed" not in ended.stdout.splitlines()[0]
     assert "9 met, 0 missed, 4 unknown\nresults are of commit aaaaaaa, the sources of " in ended.stdout
@@ -204,9 +198,9 @@ def test_table_replaces_what_is_between_the_markers_and_nothing_else(directory: 
     readme = directory / "README.md"
     readme.write_text(f"# Before\n\n{BEGIN}\nan old table\n{END}\n\nafter\n")
 
-    first = run("--results", str(directory), "--readme", str(readme), "--write")
+    first = show("aims.py", "--results", str(directory), "--readme", str(readme), "--write")
     once = readme.read_text()
-    second = run("--results", str(directory), "--readme", str(readme), "--write")
+    second = show("aims.py", "--results", str(directory), "--readme", str(readme), "--write")
 
     assert (first.returncode, second.returncode) == (0, 0), first.stderr
     assert readme.read_text() == once
@@ -226,7 +220,7 @@ def test_file_without_a_place_for_the_table_stays_as_it_is(directory: Path, text
     readme = directory / "README.md"
     readme.write_text(text)
 
-    ended = run("--results", str(directory), "--readme", str(readme), "--write")
+    ended = show("aims.py", "--results", str(directory), "--readme", str(readme), "--write")
 
     assert ended.returncode == 1
     assert "there is no place for the table" in ended.stderr

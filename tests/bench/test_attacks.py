@@ -6,8 +6,6 @@ What so short a run measures says nothing.
 import json
 import re
 import sqlite3
-import subprocess
-import sys
 from array import array
 from collections.abc import Iterable
 from contextlib import closing
@@ -29,16 +27,12 @@ from bftledger.check.history import Operation
 from bftledger.check.ledgers import Ledgers
 from bftledger.home.home import Home
 from bftledger.ledger.block import Header
+from tests.bench.scripts import run, show
 from tests.builders import FAST
 
 BENCH = Path(__file__).parents[2] / "bench"
 BRIEFLY = ("--seconds", "0.4,0.8,0.4", "--warmup", "0.1", "--clients", "2", "--connections", "1")
 GROUP = FAST.group(4)
-
-
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(BENCH / "adversary.py"), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +41,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("attack")
     file, keep = directory / "attack.json", directory / "homes"
     to = ("--json", str(file), "--html", str(directory / "attack.html"), "--keep", str(keep))
-    ended = run("-b", "equivocate", "--controls", "1", *BRIEFLY, *to)
+    ended = run("adversary.py", "-b", "equivocate", "--controls", "1", *BRIEFLY, *to)
     assert ended.returncode == 0, ended.stderr
     return file
 
@@ -183,7 +177,7 @@ def test_an_order_that_clients_did_not_see_fails_the_verdict(measured: Path, tmp
 
 def test_its_home_stays_if_it_is_to_and_is_not_overwritten(measured: Path) -> None:
     keep = measured.parent / "homes"
-    ended = run("-b", "equivocate", *BRIEFLY, "--keep", str(keep))
+    ended = run("adversary.py", "-b", "equivocate", *BRIEFLY, "--keep", str(keep))
 
     assert (keep / "equivocate" / "genesis.json").exists()
     assert ended.returncode == 1
@@ -192,7 +186,7 @@ def test_its_home_stays_if_it_is_to_and_is_not_overwritten(measured: Path) -> No
 
 def test_what_is_in_the_file_is_not_run_again(measured: Path) -> None:
     before = result(measured)["results"]
-    ended = run("-b", "equivocate", *BRIEFLY, "--json", str(measured), "--resume")
+    ended = run("adversary.py", "-b", "equivocate", *BRIEFLY, "--json", str(measured), "--resume")
 
     assert ended.returncode == 0, ended.stderr
     assert "equivocate: known" in ended.stderr
@@ -202,7 +196,7 @@ def test_what_is_in_the_file_is_not_run_again(measured: Path) -> None:
 def test_another_round_is_added_to_what_is_in_the_file(measured: Path, tmp_path: Path) -> None:
     file = tmp_path / "attack.json"
     file.write_text(measured.read_text())
-    ended = run("-b", "equivocate", "--repeat", "2", *BRIEFLY, "--json", str(file), "--resume")
+    ended = run("adversary.py", "-b", "equivocate", "--repeat", "2", *BRIEFLY, "--json", str(file), "--resume")
 
     assert ended.returncode == 0, ended.stderr
     (row,) = result(file)["results"]
@@ -215,7 +209,7 @@ def test_another_round_is_added_to_what_is_in_the_file(measured: Path, tmp_path:
 def test_a_file_of_another_commit_is_refused_in_one_line(measured: Path, tmp_path: Path) -> None:
     file = tmp_path / "attack.json"
     file.write_text(json.dumps(result(measured) | {"commit": "0123456"}))
-    ended = run("-b", "equivocate", *BRIEFLY, "--json", str(file), "--resume")
+    ended = run("adversary.py", "-b", "equivocate", *BRIEFLY, "--json", str(file), "--resume")
 
     assert ended.returncode == 1
     assert f"bench: {file}: was measured at commit 0123456, and these sources are" in ended.stderr.splitlines()[-1]
@@ -223,7 +217,7 @@ def test_a_file_of_another_commit_is_refused_in_one_line(measured: Path, tmp_pat
 
 
 def test_a_file_of_other_options_is_not_added_to(measured: Path) -> None:
-    ended = run("-b", "equivocate", *BRIEFLY, "--size", "300", "--json", str(measured), "--resume")
+    ended = run("adversary.py", "-b", "equivocate", *BRIEFLY, "--size", "300", "--json", str(measured), "--resume")
 
     assert ended.returncode == 1
     assert "was measured with other options" in ended.stderr
@@ -234,7 +228,7 @@ def test_a_file_of_other_options_is_not_added_to(measured: Path) -> None:
 
 def test_the_page_is_the_same_whenever_it_is_made(measured: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.html"
-    ended = run("--from", str(measured), "--html", str(again))
+    ended = show("adversary.py", "--from", str(measured), "--html", str(again))
 
     assert ended.returncode == 0, ended.stderr
     assert [line.split()[0] for line in ended.stdout.splitlines()[:3]] == ["behaviour", "honest", "equivocate"]
@@ -263,7 +257,7 @@ def test_the_page_needs_nothing_from_outside(measured: Path) -> None:
     ],
 )
 def test_what_cannot_be_measured_is_one_line(options: tuple[str, ...], words: str) -> None:
-    ended = run(*options)
+    ended = show("adversary.py", *options)
 
     assert ended.returncode == 2
     assert words in ended.stderr
@@ -271,18 +265,18 @@ def test_what_cannot_be_measured_is_one_line(options: tuple[str, ...], words: st
 
 
 def test_times_are_three() -> None:
-    ended = run("--seconds", "4,8")
+    ended = show("adversary.py", "--seconds", "4,8")
 
     assert ended.returncode == 2
     assert "as 4,8,4" in ended.stderr
 
 
 def test_a_rate_is_one() -> None:
-    ended = run("--rate", "100,200")
+    ended = show("adversary.py", "--rate", "100,200")
 
     assert ended.returncode == 2
     assert "'100,200' is not one rate per second" in ended.stderr
 
 
 def test_help_explains_by_example() -> None:
-    assert "python bench/adversary.py --behaviour slow" in run("--help").stdout
+    assert "python bench/adversary.py --behaviour slow" in show("adversary.py", "--help").stdout

@@ -5,8 +5,6 @@ So short a run measures nothing: no test asks how long anything took.
 
 import json
 import re
-import subprocess
-import sys
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -14,21 +12,16 @@ from typing import Any
 import pytest
 
 from bftledger.bench import real_replica
+from tests.bench.scripts import run, show
 
-SCRIPT = Path(__file__).parents[2] / "bench" / "breakdown.py"
 BRIEFLY = ("--wait-quiet", "0", "--batch", "1,4", "--transactions", "7", "--repeat", "1", "--real", "none")
-
-
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The result of one short run."""
     path = tmp_path_factory.mktemp("result") / "result.json"
-    ended = run(*BRIEFLY, "--profile", "--json", str(path))
+    ended = run("breakdown.py", *BRIEFLY, "--profile", "--json", str(path))
     assert ended.returncode == 0, ended.stderr
     assert "without one check of a client's signature" in ended.stdout
     assert "a backup under cProfile, 4 at once" in ended.stdout
@@ -111,7 +104,7 @@ def test_profile_has_a_backups_functions_for_each_size_of_a_batch(result: dict[s
 def test_result_is_shown_again_as_a_picture_and_as_a_page(file: Path, result: dict[str, Any], tmp_path: Path) -> None:
     png, html = tmp_path / "picture.png", tmp_path / "page.html"
 
-    ended = run("--from", str(file), "--png", str(png), "--html", str(html), "--json", "-")
+    ended = show("breakdown.py", "--from", str(file), "--png", str(png), "--html", str(html), "--json", "-")
 
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == result
@@ -147,7 +140,7 @@ def test_figure_that_is_judged_says_what_it_leaves_out_and_what_a_real_replica_u
     real = real_replica.from_result(tmp_path / "throughput.json", 200)
     file.write_text(json.dumps(result | {"real": real}))
 
-    ended = run("--from", str(file), "--html", str(html))
+    ended = show("breakdown.py", "--from", str(file), "--html", str(html))
 
     assert ended.returncode == 0, ended.stderr
     primary, backup = (row["beyond_client_check_us"] for row in result["results"] if row["batch"] == 4)
@@ -168,7 +161,7 @@ def test_result_of_before_a_real_replica_was_beside_it_is_shown_again(result: di
     file = tmp_path / "result.json"
     file.write_text(json.dumps({name: value for name, value in result.items() if name != "real"}))
 
-    ended = run("--from", str(file), "--html", str(tmp_path / "page.html"))
+    ended = show("breakdown.py", "--from", str(file), "--html", str(tmp_path / "page.html"))
 
     assert ended.returncode == 0, ended.stderr
     assert "without sockets" in ended.stdout
@@ -198,7 +191,7 @@ def test_what_says_nothing_of_such_a_replica_is_refused_before_anything_is_measu
     file = tmp_path / "other.json"
     file.write_text(json.dumps(result))
 
-    ended = run("--real", str(file))
+    ended = show("breakdown.py", "--real", str(file))
 
     assert ended.returncode == 1
     assert (
@@ -226,7 +219,7 @@ def test_without_a_result_a_short_run_of_processes_says_it(monkeypatch: pytest.M
     ],
 )
 def test_what_no_group_can_be_given_is_refused_in_one_line(options: tuple[str, ...], said: str) -> None:
-    ended = run(*options)
+    ended = show("breakdown.py", *options)
 
     assert ended.returncode == 2
     assert ended.stderr.startswith("bench: ")
@@ -235,7 +228,7 @@ def test_what_no_group_can_be_given_is_refused_in_one_line(options: tuple[str, .
 
 
 def test_help_explains_by_example() -> None:
-    ended = run("--help")
+    ended = show("breakdown.py", "--help")
 
     assert ended.returncode == 0
     assert "python bench/breakdown.py --" in ended.stdout

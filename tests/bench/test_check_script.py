@@ -1,7 +1,6 @@
 """`bench/check.py` as a program, and the baseline that it writes and reads. So short a run measures nothing."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,14 +8,10 @@ import pytest
 
 from bftledger.base.errors import OperatorError
 from bftledger.bench.baseline import Baseline
+from tests.bench.scripts import run, show
 
 SCRIPT = Path(__file__).parents[2] / "bench" / "check.py"
 NAMES = ["step", "decode", "verify", "execute", "store", "encode", "sign", "simulator", "replica"]
-
-
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 # ── the baseline ──
@@ -59,7 +54,7 @@ def test_what_differs_from_where_it_was_recorded_is_one_line() -> None:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A baseline that the script has recorded, in less time than says anything."""
     path = tmp_path_factory.mktemp("check") / "baseline.json"
-    ended = run("--record", "--rounds", "1", "--seconds", "0.01", "--baseline", str(path))
+    ended = run("check.py", "--record", "--rounds", "1", "--seconds", "0.01", "--baseline", str(path))
     assert ended.returncode == 0, ended.stderr
     assert [line.split()[0] for line in ended.stdout.splitlines()[1:10]] == NAMES
     return path
@@ -77,7 +72,7 @@ def test_recorded_is_every_path_and_where(written: Path) -> None:
 def test_within_what_is_allowed_the_status_is_0(written: Path, tmp_path: Path) -> None:
     file, png, html = tmp_path / "check.json", tmp_path / "check.png", tmp_path / "check.html"
     to = ("--json", str(file), "--png", str(png), "--html", str(html))
-    ended = run("--seconds", "0.01", "--tolerance", "100000", "--baseline", str(written), *to)
+    ended = run("check.py", "--seconds", "0.01", "--tolerance", "100000", "--baseline", str(written), *to)
 
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.endswith("nothing is slower than recorded\n")
@@ -94,7 +89,7 @@ def test_what_is_slower_is_named_and_the_status_is_1(written: Path, tmp_path: Pa
     document["where"]["python"] = "3.10.0"
     path = tmp_path / "baseline.json"
     path.write_text(json.dumps(document))
-    ended = run("--seconds", "0.01", "--only", "encode", "--baseline", str(path))
+    ended = run("check.py", "--seconds", "0.01", "--only", "encode", "--baseline", str(path))
 
     assert ended.returncode == 1
     assert ended.stdout.endswith("slower than recorded: encode\n")
@@ -111,7 +106,7 @@ def test_what_is_slower_is_named_and_the_status_is_1(written: Path, tmp_path: Pa
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line(options: tuple[str, ...], words: str, status: int) -> None:
-    ended = run(*options)
+    ended = show("check.py", *options)
 
     assert ended.returncode == status
     assert words in ended.stderr
@@ -119,7 +114,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(options: tuple[str, ...], wo
 
 
 def test_path_that_is_none_is_refused_with_those_that_are(written: Path) -> None:
-    ended = run("--only", "stap", "--baseline", str(written))
+    ended = show("check.py", "--only", "stap", "--baseline", str(written))
 
     assert ended.returncode == 2
     assert ended.stderr.startswith("bench: there is no path 'stap': use step, decode")
@@ -128,8 +123,8 @@ def test_path_that_is_none_is_refused_with_those_that_are(written: Path) -> None
 
 @pytest.mark.parametrize("tolerance", ["-1", "x", "1,2"])
 def test_tolerance_is_a_percentage(tolerance: str) -> None:
-    assert run("--tolerance", tolerance).returncode == 2
+    assert show("check.py", "--tolerance", tolerance).returncode == 2
 
 
 def test_help_explains_by_example() -> None:
-    assert "python bench/check.py --record" in run("--help").stdout
+    assert "python bench/check.py --record" in run("check.py", "--help").stdout

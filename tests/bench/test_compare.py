@@ -1,9 +1,6 @@
 """`bench/compare.py`: how it counts, and a real group where there is no etcd (`test_etcd` has the rest)."""
 
 import json
-import os
-import subprocess
-import sys
 from array import array
 from pathlib import Path
 from typing import Any
@@ -14,15 +11,9 @@ from bftledger.base.errors import OperatorError
 from bftledger.bench.clients import Seen
 from bftledger.bench.contest import Spread, compete, likes_text, ratios, rows, table
 from bftledger.bench.measured import Load, Measured
+from tests.bench.scripts import run, show
 
-SCRIPT = Path(__file__).parents[2] / "bench" / "compare.py"
 BRIEFLY = ("--clients", "1,2", "--rounds", "1", "--seconds", "0.3", "--warmup", "0.1", "--operations", "3")
-
-
-def run(*options: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *options]
-    environment = os.environ if path is None else os.environ | {"PATH": str(path)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
 
 
 # ── counting ──
@@ -197,7 +188,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     directory = tmp_path_factory.mktemp("compare")
     file, nothing = directory / "result.json", directory / "nothing"
     nothing.mkdir()
-    ended = run(*BRIEFLY, "--directory", str(directory), "--json", str(file), path=nothing)
+    ended = run("compare.py", *BRIEFLY, "--directory", str(directory), "--json", str(file), env={"PATH": str(nothing)})
     assert ended.returncode == 0, ended.stderr
     assert [path.name for path in directory.iterdir() if path.is_dir()] == ["nothing"]
     found: dict[str, Any] = json.loads(file.read_text())
@@ -228,7 +219,7 @@ def test_rows_of_ours_have_rates_latencies_and_costs(result: dict[str, Any]) -> 
 
 def test_it_is_shown_again(result: dict[str, Any], tmp_path: Path) -> None:
     png, html = tmp_path / "compare.png", tmp_path / "compare.html"
-    ended = run("--from", str(result["file"]), "--png", str(png), "--html", str(html))
+    ended = show("compare.py", "--from", str(result["file"]), "--png", str(png), "--html", str(html))
 
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == result["shown"]
@@ -237,11 +228,11 @@ def test_it_is_shown_again(result: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_values_that_no_transaction_can_hold_are_refused_in_one_line() -> None:
-    ended = run("--operations", "257")
+    ended = show("compare.py", "--operations", "257")
 
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
 
 
 def test_help_explains_by_example() -> None:
-    assert "python bench/compare.py --clients 16,256" in run("--help").stdout
+    assert "python bench/compare.py --clients 16,256" in show("compare.py", "--help").stdout

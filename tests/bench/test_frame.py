@@ -6,8 +6,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +13,10 @@ import pytest
 
 from bftledger.base.errors import OperatorError
 from bftledger.bench.results import check_writable
+from tests.bench.scripts import run, show
 
-SCRIPT = Path(__file__).parents[2] / "bench" / "throughput.py"
 FULL = Path("/dev/full")
 """A device that takes nothing."""
-
-
-def run(*options: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *options]
-    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
 
 
 def row(**more: Any) -> dict[str, Any]:
@@ -88,7 +81,7 @@ def test_target_that_cannot_be_written_is_refused_in_one_line_before_anything_is
     option: str, target: str, why: str, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("kept")
-    ended = run("--clients", "1", option, str(tmp_path / target))
+    ended = show("throughput.py", "--clients", "1", option, str(tmp_path / target))
 
     assert ended.returncode == 1
     assert ended.stdout == ""
@@ -135,7 +128,7 @@ def test_pipe_is_not_opened_before_there_is_something_to_write(tmp_path: Path, m
     ],
 )
 def test_command_line_that_makes_no_sense_has_status_2_and_one_line(options: tuple[str, ...], words: str) -> None:
-    ended = run(*options)
+    ended = show("throughput.py", *options)
 
     assert ended.returncode == 2
     assert ended.stderr.startswith("bench: ")
@@ -153,7 +146,7 @@ def test_command_line_that_makes_no_sense_has_status_2_and_one_line(options: tup
     ],
 )
 def test_value_that_no_option_has_is_refused_with_status_2(options: tuple[str, ...], words: str) -> None:
-    ended = run(*options)
+    ended = show("throughput.py", *options)
 
     assert ended.returncode == 2
     assert words in ended.stderr
@@ -164,7 +157,7 @@ def test_value_that_no_option_has_is_refused_with_status_2(options: tuple[str, .
 
 def test_text_is_printed_and_every_other_file_written_although_one_cannot_be(known: Path, tmp_path: Path) -> None:
     html = tmp_path / "page.html"
-    ended = run("--from", str(known), "--json", str(FULL), "--png", str(FULL), "--html", str(html))
+    ended = show("throughput.py", "--from", str(known), "--json", str(FULL), "--png", str(FULL), "--html", str(html))
 
     assert ended.returncode == 1
     assert "811" in ended.stdout
@@ -176,7 +169,7 @@ def test_files_are_written_although_nobody_reads_the_text(known: Path, tmp_path:
     file = tmp_path / "again.json"
     read_end, write_end = os.pipe()
     os.close(read_end)
-    ended = run("--from", str(known), "--json", str(file), stdout=write_end)
+    ended = run("throughput.py", "--from", str(known), "--json", str(file), stdout=write_end)
     os.close(write_end)
 
     assert (ended.returncode, ended.stderr) == (1, "")
@@ -186,7 +179,7 @@ def test_files_are_written_although_nobody_reads_the_text(known: Path, tmp_path:
 def test_files_are_written_although_the_text_finds_no_space(known: Path, tmp_path: Path) -> None:
     file = tmp_path / "again.json"
     with FULL.open("w") as full:
-        ended = run("--from", str(known), "--json", str(file), stdout=full.fileno())
+        ended = run("throughput.py", "--from", str(known), "--json", str(file), stdout=full.fileno())
 
     assert ended.returncode == 1
     assert ended.stderr == "bench: standard output: cannot be written: No space left on device\n"
@@ -200,7 +193,7 @@ def shown(tmp_path: Path, *rows: dict[str, Any], busy: float | None = None) -> t
     """(The text, the page)."""
     path, html = tmp_path / "result.json", tmp_path / "page.html"
     path.write_text(json.dumps(result(*rows, busy=busy)))
-    ended = run("--from", str(path), "--html", str(html))
+    ended = show("throughput.py", "--from", str(path), "--html", str(html))
     assert ended.returncode == 0, ended.stderr
     return ended.stdout, html.read_text()
 

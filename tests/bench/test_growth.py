@@ -16,16 +16,12 @@ from bftledger.apps import kv_payload
 from bftledger.bench.footprint import Memory, store_mb
 from bftledger.bench.growth import fitted, goals, summary
 from bftledger.bench.keyed_clients import key, keyed_payloads, module
+from tests.bench.scripts import show
 
 SCRIPT = Path(__file__).parents[2] / "bench" / "growth.py"
 LENGTH = ("--transactions", "120", "--every", "60", "--warmup", "0.05")
 BRIEFLY = (*LENGTH, "--keys", "5", "--clients", "4", "--reads", "3")
 MEMORY = ("uss_mb", "pss_mb", "rss_mb", "peak_rss_mb")
-
-
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ def test_interrupted_run_is_shown_and_is_not_good(ran: Ran, tmp_path: Path) -> N
     file, png, html = tmp_path / "part.json", tmp_path / "picture.png", tmp_path / "page.html"
     file.write_text(json.dumps(ran.at_rows[0]))
 
-    ended = run("--from", str(file), "--png", str(png), "--html", str(html))
+    ended = show("growth.py", "--from", str(file), "--png", str(png), "--html", str(html))
 
     assert ended.returncode == 1
     assert "interrupted before the end" in ended.stdout
@@ -191,11 +187,11 @@ def test_store_without_a_log_has_none(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_measured_is_one_line() -> None:
-    ended = run("--size", "3")
+    ended = show("growth.py", "--size", "3")
 
     assert ended.returncode == 2
     assert "there is no put of 3 bytes" in ended.stderr.splitlines()[-1]
 
 
 def test_help_explains_by_example() -> None:
-    assert "python bench/growth.py --transactions 20000" in run("--help").stdout
+    assert "python bench/growth.py --transactions 20000" in show("growth.py", "--help").stdout

@@ -6,7 +6,6 @@ What so short a run measures says nothing.
 import json
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,20 +21,15 @@ from bftledger.ledger.client_messages import Busy, ErrorReply, Fate, TxState
 from bftledger.ledger.client_wire import encode
 from bftledger.node.driver import count
 from tests.bench.hostile_runs import START, a_result, a_run, of
+from tests.bench.scripts import run, show
 
-SCRIPT = Path(__file__).parents[2] / "bench" / "hostile.py"
 BRIEFLY = ("--seconds", "0.4,0.8,0.3,0.3", "--warmup", "0.1", "--clients", "2")
-
-
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def shown(result: Result, directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
     file = directory / "result.json"
     write(result, str(file))
-    return run("--from", str(file), *options)
+    return show("hostile.py", "--from", str(file), *options)
 
 
 # ── what is made of a run ──
@@ -131,7 +125,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("hostile")
     file, keep = directory / "hostile.json", directory / "homes"
     to = ("--json", str(file), "--html", str(directory / "hostile.html"), "--keep", str(keep))
-    ended = run("--hostile", "replays:2", "--rate", "400", *BRIEFLY, *to)
+    ended = run("hostile.py", "--hostile", "replays:2", "--rate", "400", *BRIEFLY, *to)
     assert ended.returncode == 0, ended.stderr
     return file
 
@@ -179,7 +173,7 @@ def test_replicas_are_asked_what_they_took_in_each_part(measured: Path) -> None:
 def test_its_page_and_its_pictures_can_be_made_again_and_load_nothing(measured: Path, tmp_path: Path) -> None:
     png, html = tmp_path / "picture.png", tmp_path / "page.html"
 
-    ended = run("--from", str(measured), "--png", str(png), "--html", str(html))
+    ended = show("hostile.py", "--from", str(measured), "--png", str(png), "--html", str(html))
 
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[1].startswith("replays:2 400/s ")
@@ -191,7 +185,7 @@ def test_its_page_and_its_pictures_can_be_made_again_and_load_nothing(measured: 
 
 def test_home_that_is_to_stay_is_not_overwritten(measured: Path) -> None:
     keep = measured.parent / "homes"
-    ended = run("--hostile", "replays:2", "--rate", "400", *BRIEFLY, "--keep", str(keep))
+    ended = run("hostile.py", "--hostile", "replays:2", "--rate", "400", *BRIEFLY, "--keep", str(keep))
 
     assert (keep / "replays-2-400" / "genesis.json").exists()
     assert ended.returncode == 1
@@ -260,7 +254,7 @@ def test_what_was_not_measured_is_said_and_fails(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_measured_is_one_line(options: tuple[str, ...], words: str) -> None:
-    ended = run(*options)
+    ended = show("hostile.py", *options)
 
     assert ended.returncode == 2
     assert words in ended.stderr
@@ -271,14 +265,14 @@ def test_what_cannot_be_measured_is_one_line(options: tuple[str, ...], words: st
     ("options", "words"), [(("--seconds", "4,8,4"), "as 4,8,4,4"), (("--rate", "100,fast"), "'fast' is not a rate")]
 )
 def test_option_that_makes_no_sense_has_status_2(options: tuple[str, ...], words: str) -> None:
-    ended = run(*options)
+    ended = show("hostile.py", *options)
 
     assert ended.returncode == 2
     assert words in ended.stderr
 
 
 def test_help_explains_by_example_and_says_who_there_is() -> None:
-    said = run("--help").stdout
+    said = show("hostile.py", "--help").stdout
 
     assert "python bench/hostile.py --hostile greedy" in said
     assert "  forged        Transactions that are well-formed and badly signed" in said

@@ -3,14 +3,13 @@ and no line where there was no receipt."""
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "bench" / "latency.py"
+from tests.bench.scripts import show
+
 PERCENTILES = (10, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.99, 100)
 
 
@@ -51,8 +50,7 @@ def shown(tmp_path: Path, *rows: dict[str, Any]) -> tuple[str, str]:
     }
     path, html = tmp_path / "result.json", tmp_path / "page.html"
     path.write_text(json.dumps(result))
-    command = [sys.executable, str(SCRIPT), "--from", str(path), "--html", str(html)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = show("latency.py", "--from", str(path), "--html", str(html))
     assert ended.returncode == 0, ended.stderr
     return ended.stdout, html.read_text()
 
@@ -87,6 +85,16 @@ def test_panels_that_are_compared_have_one_range_of_milliseconds(tmp_path: Path)
     left, right = re.findall(r"<g id=\"axes_\d\">.*?(?=<g id=\"axes_\d\">|$)", first_picture(page), re.DOTALL)
     assert ticks(left) == ticks(right)
     assert "2,000" in ticks(left)
+
+
+def test_a_panel_in_which_nothing_is_drawn_has_the_range_of_the_other(tmp_path: Path) -> None:
+    """Its own begins below 0, and there is no logarithm of that."""
+    _, page = shown(tmp_path, row(9), row(20_000, rate=100.0, scale=20.0))
+    _, alone = shown(tmp_path, row(20_000, scale=20.0))
+
+    left, right = re.findall(r"<g id=\"axes_\d\">.*?(?=<g id=\"axes_\d\">|$)", first_picture(page), re.DOTALL)
+    assert ticks(left) == ticks(right) == ticks(first_picture(alone))
+    shown(tmp_path, row(9), row(9, rate=100.0))
 
 
 def test_no_line_is_drawn_where_no_receipt_came(tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ What so short a run measures says nothing.
 """
 
 import json
-import subprocess
-import sys
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,14 +24,7 @@ from bftledger.bench.measured import Load, Measured
 from bftledger.bench.recovery import summary
 from bftledger.bench.results import Result, Setting, group_config, write
 from bftledger.bench.tally import Tally, joined
-
-SCRIPT = Path(__file__).parents[2] / "bench" / "recovery.py"
-
-
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
+from tests.bench.scripts import show
 
 # ── the ledger ──
 
@@ -204,7 +195,7 @@ def test_ledger_that_was_not_identical_is_shown_and_fails(result: Result, tmp_pa
     wrong["ok"] = False
     write(wrong, str(tmp_path / "wrong.json"))
 
-    ended = run("--from", str(tmp_path / "wrong.json"))
+    ended = show("recovery.py", "--from", str(tmp_path / "wrong.json"))
 
     assert ended.returncode == 1
     assert "VIOLATED\n  block 2 is two" in ended.stdout
@@ -214,7 +205,7 @@ def test_result_is_shown_as_pictures_and_as_a_page(result: Result, tmp_path: Pat
     file, png, html = tmp_path / "result.json", tmp_path / "picture.png", tmp_path / "page.html"
     write(result, str(file))
 
-    ended = run("--from", str(file), "--png", str(png), "--html", str(html))
+    ended = show("recovery.py", "--from", str(file), "--png", str(png), "--html", str(html))
 
     assert ended.returncode == 0, ended.stderr
     assert "4 identical ledgers up to block" in ended.stdout
@@ -244,7 +235,7 @@ def test_result_of_before_there_was_an_outage_is_told_by_the_time_without_a_new_
     file, png = tmp_path / "old.json", tmp_path / "picture.png"
     write(old, str(file))
 
-    ended = run("--from", str(file), "--png", str(png))
+    ended = show("recovery.py", "--from", str(file), "--png", str(png))
 
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.startswith("A primary killed under load: no new block for ")
@@ -259,7 +250,7 @@ def test_kill_after_which_nothing_new_was_committed_says_so(result: Result, tmp_
     file, html = tmp_path / "worse.json", tmp_path / "worse.html"
     write(worse, str(file))
 
-    ended = run("--from", str(file), "--html", str(html))
+    ended = show("recovery.py", "--from", str(file), "--html", str(html))
 
     assert ended.returncode == 0, ended.stderr
     least, greatest = (f"{one['ledger_gap_ms']:,.0f}" for one in (kill, second))
@@ -277,7 +268,7 @@ def test_kill_after_which_nothing_new_was_committed_says_so(result: Result, tmp_
     [(("--kills", "0", "--lags", "none"), "leaves nothing"), (("--bucket", "4"), "is longer than --before")],
 )
 def test_what_cannot_be_measured_is_one_line(options: tuple[str, ...], words: str) -> None:
-    ended = run(*options)
+    ended = show("recovery.py", *options)
 
     assert ended.returncode == 2
     assert words in ended.stderr
@@ -285,4 +276,4 @@ def test_what_cannot_be_measured_is_one_line(options: tuple[str, ...], words: st
 
 
 def test_help_explains_by_example() -> None:
-    assert "python bench/recovery.py --kills 20" in run("--help").stdout
+    assert "python bench/recovery.py --kills 20" in show("recovery.py", "--help").stdout

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -26,8 +24,8 @@ from bftledger.bench.scale_processes import measure_processes
 from bftledger.bench.scale_traffic import expected_messages
 from bftledger.bench.scale_views import measure_view_change
 from bftledger.pbft.settings import Settings
+from tests.bench.scripts import run, show
 
-SCRIPT: Final = Path(__file__).parents[2] / "bench" / "scale.py"
 COSTS: Final = Costs(frame_us=20.0, kib_us=1.0, disk_us=100.0)
 NEVER: Final = Millis(600_000)
 WITHOUT_STATUS: Final = Settings(status_interval_ms=NEVER, idle_status_interval_ms=NEVER)
@@ -223,15 +221,10 @@ BRIEFLY: Final = (
 )
 
 
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("scale") / "result.json"
-    ended = run(*BRIEFLY, "--json", str(file))
+    ended = run("scale.py", *BRIEFLY, "--json", str(file))
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.strip()
     return file
@@ -265,7 +258,7 @@ def test_result_has_a_row_for_each_part(result: Path) -> None:
 def test_result_is_shown_again_as_pictures_and_as_a_page_that_loads_nothing(result: Path, tmp_path: Path) -> None:
     png, html = tmp_path / "picture.png", tmp_path / "page.html"
 
-    ended = run("--from", str(result), "--png", str(png), "--html", str(html), "--json", "-")
+    ended = show("scale.py", "--from", str(result), "--png", str(png), "--html", str(html), "--json", "-")
 
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == json.loads(result.read_text())
@@ -276,7 +269,7 @@ def test_result_is_shown_again_as_pictures_and_as_a_page_that_loads_nothing(resu
 
 
 def test_help_explains_by_example() -> None:
-    ended = run("--help")
+    ended = show("scale.py", "--help")
 
     assert ended.returncode == 0
     assert "python bench/scale.py --" in ended.stdout
@@ -296,4 +289,4 @@ def test_help_explains_by_example() -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused(options: tuple[str, ...], status: int) -> None:
-    assert run(*options).returncode == status
+    assert show("scale.py", *options).returncode == status

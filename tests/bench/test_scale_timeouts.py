@@ -2,12 +2,10 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
@@ -19,8 +17,7 @@ from bftledger.bench.scale_loads import OWN_CORES, SHARED_CORES, full_blocks, pr
 from bftledger.bench.scale_processes import PROCESSES
 from bftledger.bench.scale_timeouts import USUAL, fault, measured_within, stretched, timeout_for, without_figures
 from bftledger.pbft.settings import Settings
-
-SCRIPT: Final = Path(__file__).parents[2] / "bench" / "scale.py"
+from tests.bench.scripts import show
 
 
 def a_row(**more: Any) -> dict[str, Any]:
@@ -162,8 +159,7 @@ def test_text_and_page_have_the_view_what_was_not_committed_and_the_ceiling(tmp_
     file, html, png = tmp_path / "result.json", tmp_path / "page.html", tmp_path / "picture.png"
     file.write_text(json.dumps(result))
 
-    command = [sys.executable, str(SCRIPT), "--from", str(file), "--html", str(html), "--png", str(png)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = show("scale.py", "--from", str(file), "--html", str(html), "--png", str(png))
 
     assert ended.returncode == 0, ended.stderr
     bad, good, *_ = (line for line in ended.stdout.splitlines() if line.startswith("  31  "))
@@ -192,8 +188,7 @@ def test_text_page_and_picture_say_how_much_faster_the_model_is_than_processes(t
     file, html = tmp_path / "result.json", tmp_path / "page.html"
     file.write_text(json.dumps(result))
 
-    command = [sys.executable, str(SCRIPT), "--from", str(file), "--html", str(html)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = show("scale.py", "--from", str(file), "--html", str(html))
 
     assert ended.returncode == 0, ended.stderr
     page = html.read_text()

@@ -2,16 +2,15 @@
 
 import contextlib
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.bench.scripts import run, show
 
 BENCH = Path(__file__).parents[2] / "bench"
 BRIEFLY = ("--clients", "1", "--seconds", "0.3", "--warmup", "0.1")
@@ -25,12 +24,6 @@ STAGED = 3
 """Kinds of runs without faults that `simulator.py` measures."""
 
 
-def run(script: str, *options: str, tmpdir: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(BENCH / script), *options]
-    env = None if tmpdir is None else os.environ | {"TMPDIR": str(tmpdir)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
-
-
 @pytest.fixture(scope="module")
 def result_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The file with the result of one short run of a script, which leaves nothing and nobody behind."""
@@ -39,7 +32,7 @@ def result_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
     def measure(script: str) -> Path:
         directory = tmp_path_factory.mktemp("run")
         file = tmp_path_factory.mktemp("result") / "result.json"
-        ended = run(script, *SCRIPTS[script], "--json", str(file), tmpdir=directory)
+        ended = run(script, *SCRIPTS[script], "--json", str(file), env={"TMPDIR": str(directory)})
         assert ended.returncode == 0, ended.stderr
         assert ended.stdout.strip()
         assert list(directory.iterdir()) == []
@@ -98,7 +91,7 @@ def test_result_is_shown_again_as_pictures_and_as_a_page_that_loads_nothing(
 ) -> None:
     png, html = tmp_path / "picture.png", tmp_path / "page.html"
 
-    ended = run(script, "--from", str(result_of(script)), "--png", str(png), "--html", str(html), "--json", "-")
+    ended = show(script, "--from", str(result_of(script)), "--png", str(png), "--html", str(html), "--json", "-")
 
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == json.loads(result_of(script).read_text())
@@ -135,7 +128,7 @@ def test_latency_names_the_knee(result_of: Callable[[str], Path], tmp_path: Path
     path, html = tmp_path / "latency.json", tmp_path / "latency.html"
     path.write_text(json.dumps(said))
 
-    ended = run("latency.py", "--from", str(path), "--html", str(html))
+    ended = show("latency.py", "--from", str(path), "--html", str(html))
 
     words = r"The knee: the group kept up with 20/s due \(\d+% of what one client got\), and not with 40/s"
     assert re.search(f"^{words}$", ended.stdout, re.M)
@@ -169,7 +162,7 @@ def test_profile_says_where_the_time_of_a_replica_goes() -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_explains_by_example(script: str) -> None:
-    ended = run(script, "--help")
+    ended = show(script, "--help")
 
     assert ended.returncode == 0
     assert f"python bench/{script} --" in ended.stdout
@@ -177,7 +170,7 @@ def test_help_explains_by_example(script: str) -> None:
 
 @pytest.mark.parametrize("file", ["no-such-file.json", str(BENCH / "README.md")])
 def test_what_cannot_be_shown_is_refused_in_one_line(file: str) -> None:
-    ended = run("throughput.py", "--from", file)
+    ended = show("throughput.py", "--from", file)
 
     assert ended.returncode == 1
     assert ended.stderr.startswith("bench: ")
@@ -185,7 +178,7 @@ def test_what_cannot_be_shown_is_refused_in_one_line(file: str) -> None:
 
 
 def test_result_of_another_benchmark_is_refused_in_one_line(result_of: Callable[[str], Path]) -> None:
-    ended = run("throughput.py", "--from", str(result_of("simulator.py")))
+    ended = show("throughput.py", "--from", str(result_of("simulator.py")))
 
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
@@ -194,4 +187,4 @@ def test_result_of_another_benchmark_is_refused_in_one_line(result_of: Callable[
 
 @pytest.mark.parametrize("options", [("--rates", "-3"), ("--size", "3")])
 def test_command_line_that_makes_no_sense_has_status_2(options: tuple[str, ...]) -> None:
-    assert run("latency.py", *options).returncode == 2
+    assert show("latency.py", *options).returncode == 2

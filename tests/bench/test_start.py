@@ -2,25 +2,15 @@
 
 import contextlib
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
 from bftledger.bench.start import STEPS, summary
-
-SCRIPT: Final = Path(__file__).parents[2] / "bench" / "start.py"
-
-
-def run(*options: str, tmpdir: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *options]
-    env = None if tmpdir is None else os.environ | {"TMPDIR": str(tmpdir)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
+from tests.bench.scripts import run, show
 
 
 def command_lines() -> Iterator[str]:
@@ -64,7 +54,7 @@ def test_step_that_was_never_done_has_no_figures() -> None:
 def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file with the result of one round, which leaves nothing and nobody behind."""
     directory, file = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("result") / "result.json"
-    ended = run("--rounds", "1", "--json", str(file), tmpdir=directory)
+    ended = run("start.py", "--rounds", "1", "--json", str(file), env={"TMPDIR": str(directory)})
     assert ended.returncode == 0, ended.stderr
     assert "all answer after" in ended.stderr
     assert list(directory.iterdir()) == []
@@ -92,7 +82,7 @@ def test_result_is_shown_again_as_lines_a_picture_and_a_page_that_loads_nothing(
     png, html = tmp_path / "picture.png", tmp_path / "page.html"
     first = json.loads(result.read_text())["results"][0]["p50_ms"]
 
-    ended = run("--from", str(result), "--png", str(png), "--html", str(html))
+    ended = show("start.py", "--from", str(result), "--png", str(png), "--html", str(html))
 
     assert ended.returncode == 0, ended.stderr
     assert re.search(rf"^first_commit +{first:,.0f} ", ended.stdout, re.M)
@@ -109,7 +99,7 @@ def test_result_is_shown_again_as_lines_a_picture_and_a_page_that_loads_nothing(
 def test_round_that_failed_is_named_with_its_reason_and_makes_the_status_1(tmp_path: Path) -> None:
     file, png = tmp_path / "result.json", tmp_path / "picture.png"
 
-    ended = run("--rounds", "1", "--replicas", "3", "--json", str(file), "--png", str(png))
+    ended = run("start.py", "--rounds", "1", "--replicas", "3", "--json", str(file), "--png", str(png))
 
     assert ended.returncode == 1
     assert "round 1 failed: bftledger init: " in ended.stdout
@@ -124,11 +114,11 @@ def test_round_that_failed_is_named_with_its_reason_and_makes_the_status_1(tmp_p
     [(("--rounds", "0"), 2), (("--size", "3"), 2), (("--directory", "nowhere"), 1), (("--from", "nowhere"), 1)],
 )
 def test_what_cannot_be_done_is_refused(options: tuple[str, ...], status: int) -> None:
-    ended = run(*options)
+    ended = show("start.py", *options)
 
     assert ended.returncode == status
     assert ended.stdout == ""
 
 
 def test_help_explains_by_example() -> None:
-    assert "python bench/start.py --rounds" in run("--help").stdout
+    assert "python bench/start.py --rounds" in show("start.py", "--help").stdout
