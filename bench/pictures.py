@@ -141,8 +141,9 @@ def plain_numbers(axes: Axes, axis: str = "y") -> None:
 def same_height(panels: Sequence[Axes]) -> None:
     """Whoever compares panels compares heights: all have the range of all in which there is something."""
     ranges = [axes.get_ylim() for axes in panels if math.isfinite(axes.dataLim.y0)]
-    for axes in panels if ranges else ():
-        axes.set_ylim(min(low for low, _ in ranges), max(high for _, high in ranges))
+    lowest, highest = min((low for low, _ in ranges), default=1.0), max((high for _, high in ranges), default=10.0)
+    for axes in panels:
+        axes.set_ylim(lowest, highest)
 
 
 def limit(axes: Axes, y: float, text: str) -> None:

@@ -94,7 +94,13 @@ def test_a_panel_in_which_nothing_is_drawn_has_the_range_of_the_other(tmp_path: 
 
     left, right = re.findall(r"<g id=\"axes_\d\">.*?(?=<g id=\"axes_\d\">|$)", first_picture(page), re.DOTALL)
     assert ticks(left) == ticks(right) == ticks(first_picture(alone))
-    shown(tmp_path, row(9), row(9, rate=100.0))
+
+
+def test_a_result_with_too_few_samples_for_any_percentile_is_shown_all_the_same(tmp_path: Path) -> None:
+    text, page = shown(tmp_path, row(9), row(9, rate=100.0), row(9, rate=200.0))
+
+    assert text.splitlines()[1].split()[4:9] == ["-", "-", "-", "-", "100.0"]
+    assert page.count("</figure>") == 3
 
 
 def test_no_line_is_drawn_where_no_receipt_came(tmp_path: Path) -> None:
