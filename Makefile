@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
-TEST_JOBS ?= 3
+TEST_JOBS ?= 3 # keep two cores busy: some tests wait for time-outs
 SEEDS ?= 200000
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -39,7 +39,7 @@ format: dev  ## rewrites the sources as the linter wants them
 types: dev  ## mypy --strict
 	$(BIN)/mypy --strict src tests $(wildcard bench/*.py)
 
-tests: dev  ## the tests alone, in TEST_JOBS processes (3 keep two cores busy: some tests wait for time-outs)
+tests: dev  ## the tests alone, in TEST_JOBS processes
 	$(BIN)/pytest -n $(TEST_JOBS) --dist loadfile
 
 campaign: dev  ## SEEDS runs of the simulator, each from a seed of its own (200000: hours)
