@@ -54,7 +54,7 @@ def up(
     """Starts the group: each replica whose key is in the home, as its own process.
 
     Makes a group of four first if there is none. Shows it live until Ctrl-C, which takes it down; with --detach
-    returns when all replicas are ready. Those that run already are left alone.
+    returns when all replicas are ready, and level if they lag by little. Those that run already are left alone.
     """
     opened = _open_or_make(home, quiet=json)
     supervisor = Supervisor(opened, detached=detach)
