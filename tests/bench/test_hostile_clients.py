@@ -48,10 +48,10 @@ def send(group: Engines, kind: str, many: int = MANY, before: Past | None = None
     return Counter(type(reply).__name__ for reply in group.taken())
 
 
-@pytest.mark.parametrize(("kind", "many"), [("forged", MANY), ("huge", 10)])
-def test_each_forgery_costs_a_check_of_its_signature(group: Engines, kind: str, many: int) -> None:
+@pytest.mark.parametrize(("kind", "many", "why"), [("forged", MANY, "bad signature"), ("huge", 10, "not admissible")])
+def test_forgeries_are_refused(group: Engines, kind: str, many: int, why: str) -> None:
     assert send(group, kind, many) == {"Refused": many}
-    assert group.engine(1).desk.submissions.refused == {"bad signature": many}
+    assert group.engine(1).desk.submissions.refused == {why: many}
 
 
 def test_garbage_is_refused_before_anything_is_made_of_it(group: Engines) -> None:

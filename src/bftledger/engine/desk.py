@@ -16,9 +16,9 @@ from bftledger.base.ids import Millis, ReplicaId, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.engine.answers import Answer, Waiter
 from bftledger.engine.archive import Archive
+from bftledger.engine.forgers import Forgers
 from bftledger.engine.intake import Intake
 from bftledger.engine.opening import Ledger
-from bftledger.engine.patience import Patience
 from bftledger.engine.reads import Reads
 from bftledger.engine.submissions import RETRY_MS, Submissions
 from bftledger.engine.work import BLOCK_BYTES_PER_WORK, WORK_PER_LEAF, WORK_PER_LOOKUP, WORK_PER_REQUEST, Work, work_of
@@ -46,8 +46,6 @@ from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.replica import Replica
 from bftledger.storage.store import Store
 
-_REFUSED_TOO_OFTEN: Final = "RefusedTooOften"
-
 HEARD_MS: Final = 3_000
 """A replica counts as heard if a message of its came within this time."""
 
@@ -61,9 +59,9 @@ class Desk:
         self._replica = replica
         self._archive = Archive(genesis, store, ledger)
         self._work = Work()
-        self.patience = Patience()
+        self.forgers = Forgers()
         self.submissions = Submissions(
-            genesis, ledger, self._archive, replica.state, door, work=self._work, patience=self.patience
+            genesis, ledger, self._archive, replica.state, door, work=self._work, forgers=self.forgers
         )
         self.reads = Reads(ledger, self._archive, self._work)
         self.intake = Intake()
@@ -75,7 +73,7 @@ class Desk:
         self._heard: dict[ReplicaId, Millis] = {}
         self._started: Millis | None = None
         self.dropped: Counter[str] = Counter()
-        """Frames that were no requests, by the error that said so, and such as there was no room or patience for."""
+        """Frames that were no requests, by the error that said so, and such as there was no room for, or a forger's."""
 
     # ── what happens ──
 
@@ -89,8 +87,8 @@ class Desk:
 
     def on_frame(self, route: bytes, frame: bytes, now: Millis) -> None:
         """A client's frame; `route` leads back to it."""
-        if self.patience.is_used_up(route, now):
-            self.dropped[_REFUSED_TOO_OFTEN] += 1
+        if self.forgers.is_shunned(route, now):
+            self._shun(route, frame, now)
             return
         for crowded_out, other in self.intake.put(route, frame):
             # Whoever floods makes others' frames come here, too, and no round's work covers it: only a glance, then.
@@ -102,6 +100,13 @@ class Desk:
             else:
                 self.dropped["Busy"] += 1
                 self._answers.append((crowded_out, Busy(request_id=request_id, retry_ms=RETRY_MS)))
+
+    def _shun(self, route: bytes, frame: bytes, now: Millis) -> None:
+        """Drops a forger's frame at a glance, and says when to come again, if it is a request."""
+        self.dropped["Forger"] += 1
+        request_id = client_wire.request_id_of(frame)
+        if request_id is not None and (retry_ms := self.forgers.tell(route, now)) is not None:
+            self._answers.append((route, Busy(request_id=request_id, retry_ms=retry_ms)))
 
     @property
     def unsent(self) -> int:
@@ -125,12 +130,12 @@ class Desk:
         while not work.is_spent and (item := self.intake.take()) is not None:
             route, frame = item
             may_read = self.put_back.pop(route, None) is frame
-            if self.patience.is_used_up(route, now):
-                self.dropped[_REFUSED_TOO_OFTEN] += 1
+            if self.forgers.is_shunned(route, now):
+                self._shun(route, frame, now)
                 continue
             work.spend(WORK_PER_REQUEST if may_read else work_of(frame))
             left = work.left
-            if (request := self._decode(route, frame, now)) is None:
+            if (request := self._decode(route, frame)) is None:
                 continue
             if not self._serve(route, request, now, may_read=may_read):
                 self.put_back[route] = frame
@@ -138,11 +143,10 @@ class Desk:
             elif (more := left - work.left - (WORK_PER_LOOKUP if may_read else 0)) > 0:
                 self.intake.charge(route, more)
 
-    def _decode(self, route: bytes, frame: bytes, now: Millis) -> Request | None:
+    def _decode(self, route: bytes, frame: bytes) -> Request | None:
         try:
             return client_wire.decode_request(frame)
         except Malformed as error:
-            self.patience.refused(route, now)
             self.dropped[type(error).__name__] += 1
             self._answers.append((route, ErrorReply(request_id=0, text=f"not a request: {error}")))
             return None
@@ -153,7 +157,7 @@ class Desk:
         self._is_unsettled = True
         match request:
             case Submit():
-                answers = self.submissions.on_submit(waiter, request, now, may_read=may_read)
+                answers = self.submissions.on_submit(waiter, request, may_read=may_read)
                 if answers is None:
                     return False
                 self._answers += answers

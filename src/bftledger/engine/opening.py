@@ -41,9 +41,15 @@ class Ledger:
         replica's clock, is refused; `ahead`: by so much this clock may be ahead of another honest replica's, which is
         to find the transaction admissible as well.
         """
-        genesis = self.executor.genesis
-        latest = now - min(ahead, genesis.max_skew_ms)
-        self.executor.admissible(transaction, Millis(max(self.tip.time, min(transaction.created, latest))))
+        self.executor.admissible(transaction, self._time_for(transaction, now, ahead))
+
+    def check_envelope(self, transaction: Transaction, now: Millis, *, ahead: Millis = NOT_AHEAD) -> None:
+        """The same but for what the application thinks of its payload: it sees nothing that nobody signed."""
+        self.executor.check_envelope(transaction, self._time_for(transaction, now, ahead))
+
+    def _time_for(self, transaction: Transaction, now: Millis, ahead: Millis) -> Millis:
+        latest = now - min(ahead, self.executor.genesis.max_skew_ms)
+        return Millis(max(self.tip.time, min(transaction.created, latest)))
 
     def unsettled(self, executed: Executed, proposal: Proposal, now: Millis, *, ahead: Millis) -> set[TxId]:
         """Those that a block left out as created too late, though by `now`, this replica's clock, they were not.

@@ -19,8 +19,8 @@ from bftledger.base.transaction import Transaction
 from bftledger.base.transaction import decode as decode_transaction
 from bftledger.engine.answers import Answer, Answers, Item, Waiter
 from bftledger.engine.archive import Archive
+from bftledger.engine.forgers import Forgers
 from bftledger.engine.opening import Ledger
-from bftledger.engine.patience import Patience
 from bftledger.engine.sizes import Sizes
 from bftledger.engine.work import WORK_PER_RECEIPT, Work
 from bftledger.ledger.block import Block
@@ -56,9 +56,9 @@ class Submissions:
         door: Authenticator,
         *,
         work: Work,
-        patience: Patience,
+        forgers: Forgers,
     ) -> None:
-        """`work`: what the round under way may spend; `patience`: with connections that are refused again and again."""
+        """`work`: what the round under way may spend; `forgers`: who has brought bad signatures."""
         self._genesis = genesis
         self._ledger = ledger
         self._archive = archive
@@ -68,7 +68,7 @@ class Submissions:
         admissible as well."""
         self._door = door
         self._work = work
-        self._patience = patience
+        self._forgers = forgers
         self._arrived: list[tuple[Waiter, Transaction]] = []
         self._fresh: dict[TxId, Transaction] = {}
         self._waiters: dict[TxId, list[Waiter]] = {}
@@ -123,7 +123,7 @@ class Submissions:
         """Whether the transaction was taken and is in no block."""
         return tx_id in self._fresh or tx_id in self._pool
 
-    def on_submit(self, waiter: Waiter, request: Submit, now: Millis, *, may_read: bool) -> Iterable[Answer] | None:
+    def on_submit(self, waiter: Waiter, request: Submit, *, may_read: bool) -> Iterable[Answer] | None:
         """Takes a submission in: if it is new, to be looked at with all others of the round (`admit`).
 
         None: it is in a block that has to be read. Whoever calls is to come again with it when its turn has come with
@@ -132,7 +132,7 @@ class Submissions:
         try:
             transaction = decode_transaction(request.transaction, self._genesis.genesis_hash)
         except Malformed as error:
-            return self._refuse(waiter, now, "malformed", MALFORMED, f"it is not a transaction: {error}")
+            return self._refuse(waiter, "malformed", MALFORMED, f"it is not a transaction: {error}")
         if transaction.id in self._fresh or self._pool.is_of_client(transaction.id):
             return self._wait(waiter, transaction.id)
         place = self._archive.place(transaction.id)
@@ -170,22 +170,23 @@ class Submissions:
             return self._wait(waiter, tx_id)
         if transaction.expires < self._ledger.tip.time:
             return [(waiter.route, self._archive.expired(waiter.request_id, tx_id))]
-        if self._patience.is_used_up(waiter.route, now):
-            self.refused["unread"] += 1
-            return ()
+        if self._forgers.is_shunned(waiter.route, now):  # since it brought what came before this in the same round
+            self.refused["busy"] += 1
+            return _busy(waiter)
         try:
+            self._ledger.check_envelope(transaction, now, ahead=self._ahead_ms)  # before its signature, which is dear
             self._door.verify_transaction(transaction)
             self._ledger.admit(transaction, now, ahead=self._ahead_ms)
         except Rejected as error:
             if tx_id in self._pool:  # a proposal may hold it that others take
                 return self._wait(waiter, tx_id)
-            return self._refuse(waiter, now, "not admissible", error.code, error.reason)
+            return self._refuse(waiter, "not admissible", error.code, error.reason)
         except BadSignature as error:
-            return self._refuse(waiter, now, "bad signature", INADMISSIBLE, str(error))
+            self._forgers.forged(waiter.route, now)
+            return self._refuse(waiter, "bad signature", INADMISSIBLE, str(error))
         busy = self._wait(waiter, tx_id)
         if not busy:
             self._fresh[tx_id] = transaction
-            self._patience.taken(waiter.route, now)
         return busy
 
     def on_no_room(self, tx_id: TxId) -> Iterable[Answer]:
@@ -307,9 +308,8 @@ class Submissions:
         self._waiting -= len(waiters)
         return waiters
 
-    def _refuse(self, waiter: Waiter, now: Millis, kind: str, code: int, reason: str) -> Iterable[Answer]:
+    def _refuse(self, waiter: Waiter, kind: str, code: int, reason: str) -> Iterable[Answer]:
         self.refused[kind] += 1
-        self._patience.refused(waiter.route, now)
         return [(waiter.route, Refused(request_id=waiter.request_id, code=code, reason=reason))]
 
 

@@ -124,10 +124,14 @@ class Executor:
 
     def admissible(self, transaction: Transaction, now: Millis) -> None:
         """Returns if the transaction may be proposed at `now`; raises `Rejected`. Its signature is not checked."""
+        self.check_envelope(transaction, now)
+        self._guarded(self.machine.check, transaction)
+
+    def check_envelope(self, transaction: Transaction, now: Millis) -> None:
+        """The same but for what the application thinks of its payload."""
         reason = self._refusal(transaction, now)
         if reason:
             raise Rejected(INADMISSIBLE, reason[1])
-        self._guarded(self.machine.check, transaction)
 
     def query_key(self, args: bytes) -> bytes:
         """The key that answers a query. Raises `Rejected`."""

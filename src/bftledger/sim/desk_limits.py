@@ -8,7 +8,7 @@ somebody waiting who is forgotten: so it is also counted who waits for what is t
 from collections.abc import Iterator, Mapping
 
 from bftledger.check.bounds import Bound
-from bftledger.engine import answers, intake, patience, reads, submissions
+from bftledger.engine import answers, forgers, intake, reads, submissions
 from bftledger.engine.desk import Desk
 from bftledger.engine.engine import BLOCKS_PER_ANSWER
 from bftledger.engine.intake import SPARE, Intake
@@ -20,8 +20,8 @@ from bftledger.pbft.settings import Settings
 def desk_bounds(desk: Desk, settings: Settings) -> Iterator[Bound]:
     """All of it."""
     yield from intake_bounds(desk.intake, desk.put_back)
-    yield Bound("connections whose refusals are remembered", len(desk.patience), patience.MAX_REMEMBERED)
-    yield Bound("connections that are not heard", desk.patience.silent, len(desk.patience))
+    yield Bound("connections that are remembered as forgers'", len(desk.forgers), forgers.MAX_REMEMBERED)
+    yield Bound("connections that are shunned", desk.forgers.shunned, len(desk.forgers))
     yield from submission_bounds(desk.submissions, settings)
     yield from read_bounds(desk.reads)
     yield Bound("answers that did not leave with their round", desk.unsent, 0)
