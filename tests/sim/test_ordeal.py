@@ -105,6 +105,32 @@ def test_a_crash_that_never_came_is_called_off(how: dict[str, int]) -> None:
     assert (world.counts["crashes"], starts(recording, ONE)) == (0, [0])
 
 
+@pytest.mark.parametrize("first", [{"fuse": 10_000}, {"sent": 0}, {}], ids=["in a round", "after one", "at once"])
+@pytest.mark.parametrize(("begins", "ends"), [(505, 520), (505, 510), (500, 540)])
+def test_of_crashes_that_wait_for_a_round_the_newest_does_and_no_other_ends_it(
+    first: dict[str, int], begins: int, ends: int
+) -> None:
+    """Nothing is left to do at 500 ms."""
+    older = Crash(at=begins - 2, until=ends, replica=ONE, **first)
+    newer = Crash(at=begins + 1, until=530, replica=ONE, fuse=20_000)
+    world, _ = a_world(older, newer)
+    host = world.hosts[ONE]
+    if not first:
+        world.run(1_000 * ends + 300_000)
+        assert host.running is not None
+        assert (host.disk.fuse, host.die_after, host.downs) == (0, -1, 0), (
+            "who was down when it began does not die of it"
+        )
+        return
+
+    world.run(1_000 * min(ends, 530) - SOME_US)
+    assert (host.disk.fuse, host.die_after) == (20_000, -1)
+    world.run(1_000 * min(ends, 530) + SOME_US)
+    assert host.disk.fuse == (20_000 if ends < 530 else 0)
+    world.run(540_000 + SOME_US)
+    assert (host.disk.fuse, host.die_after, host.downs) == (0, -1, 0)
+
+
 @pytest.mark.parametrize(
     ("left", "peers", "clients", "where"),
     [

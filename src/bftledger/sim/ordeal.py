@@ -18,6 +18,8 @@ class Ordeal:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._ongoing: list[Fault] = []
+        self._armed: dict[ReplicaId, Crash] = {}
+        """Which fault is to make a replica crash in a round of its: of several, the newest."""
 
     def begin(self) -> None:
         """Everything takes its course from here on."""
@@ -60,10 +62,9 @@ class Ordeal:
         host.downs += 1
         if host.running is None:
             return
-        if fault.fuse:
-            host.disk.fuse = fault.fuse
-        elif fault.sent >= 0:
-            host.die_after = fault.sent
+        if fault.fuse or fault.sent >= 0:
+            self._armed[fault.replica] = fault
+            host.disk.fuse, host.die_after = fault.fuse, fault.sent
         else:
             world.crash(host)
 
@@ -78,7 +79,8 @@ class Ordeal:
             case Crash(replica=replica):
                 host = world.hosts[replica]
                 host.downs -= 1
-                host.disk.fuse, host.die_after = 0, -1
+                if self._armed.get(replica) is fault:
+                    host.disk.fuse, host.die_after = 0, -1
                 if host.running is not None:  # while this fault kept it down, nothing started it
                     world.tell(Kind.FAULT, over(fault, world.plan.n))
                 elif not host.downs:
