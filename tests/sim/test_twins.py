@@ -1,6 +1,7 @@
 """Twins: all scenarios are there, they do what they say, and no twin that is alone makes the group err."""
 
 import json
+from functools import cache
 from itertools import islice
 from math import comb
 
@@ -214,17 +215,27 @@ def test_status_and_relay_always_arrive() -> None:
 # ── runs ──
 
 
+@cache
+def some_of(twin: int) -> list[Report]:
+    """Runs of scenarios in which this replica is the twin."""
+    quarter = twins.count() // 4
+    return [run(scenario) for scenario in islice(exhaustive(), twin * quarter, (twin + 1) * quarter, STRIDE)]
+
+
 @pytest.mark.parametrize("twin", range(4))
 def test_no_scenario_with_one_twin_makes_the_group_err(twin: int) -> None:
     """All oracles, with progress after healing, and evidence against nobody but the twin. `make twins` runs all."""
-    quarter = twins.count() // 4
-    reports = [run(scenario) for scenario in islice(exhaustive(), twin * quarter, (twin + 1) * quarter, STRIDE)]
+    reports = some_of(twin)
 
     assert len(reports) >= 37
     assert {report.plan.seed: report.violations for report in reports if not report.ok} == {}
     assert {i for report in reports for i in report.convicted} == {twin}
-    convicted = sum(bool(report.convicted) for report in reports)
-    assert convicted > len(reports) / 2, "what twins do is found out in most scenarios"
+
+
+def test_what_twins_do_is_found_out_in_most_scenarios() -> None:
+    reports = [report for twin in range(4) for report in some_of(twin)]
+
+    assert sum(bool(report.convicted) for report in reports) > 0.6 * len(reports)
 
 
 @pytest.mark.parametrize("seed", range(2))

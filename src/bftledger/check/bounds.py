@@ -46,6 +46,9 @@ def state_bounds(state: State) -> Iterator[Bound]:
         for kind in ("prepares", "commits", "checkpoints"):
             yield Bound(f"{kind} of a slot", max(len(getattr(slot, kind)) for slot in slots), n)
     yield Bound("view changes", len(state.view_changes), n)
+    yield Bound("kinds of messages of views that have yet to begin", len(state.early), 2 * n + 2)
+    most = max(map(len, state.early.values()), default=0)
+    yield Bound("messages of a kind and a replica for a view that has yet to begin", most, state.settings.pipeline)
     yield Bound("replicas not heard", len(state.unheard), n)
     yield Bound("answers to peers", len(state.answered), n * (2 * window + 3))
     yield from _pool_bounds(state)

@@ -10,7 +10,7 @@ from typing import Final
 
 from bftledger.base.ids import Millis, Seq
 from bftledger.base.transaction import Transaction
-from bftledger.pbft import suspicion, wire
+from bftledger.pbft import early, suspicion, wire
 from bftledger.pbft.effects import Broadcast, Deliver, Effect, Ignored, Persist, Remember, StartTimer, StopTimer
 from bftledger.pbft.messages import Commit, Prepare, PreparedCertificate, PrePrepare, Proposal, Testimony
 from bftledger.pbft.proposals import make_proposal
@@ -81,18 +81,18 @@ def _batch(state: State, now: Millis, in_flight: int) -> tuple[Transaction, ...]
 
 
 def refusal(state: State, message: PrePrepare) -> Ignored | None:
-    """Why a backup would not accept this pre-prepare, whatever its proposal; None if it might (§4.2)."""
+    """Why a backup would neither accept nor keep this pre-prepare, whatever its proposal; None if it might (§4.2)."""
     if message.replica != state.group.primary(message.view):
         return Ignored.NOT_PRIMARY
     if message.replica == state.me:
         return Ignored.OWN
+    if early.is_early(state, message):
+        return early.refusal(state, message)
     if reason := vote_refusal(state, message):
         return reason
     slot = state.slots.get(message.seq)
     if slot and slot.pre_prepare and slot.pre_prepare.digest == message.digest:
         return Ignored.DUPLICATE
-    if not state.active:
-        return Ignored.NOT_ACTIVE
     return None
 
 
@@ -159,6 +159,8 @@ def vote_refusal(state: State, message: PrePrepare | Vote) -> Ignored | None:
 
 def prepare_refusal(state: State, message: Prepare) -> Ignored | None:
     """Why this PREPARE can change nothing; None if it can."""
+    if early.is_early(state, message):
+        return early.refusal(state, message)
     if reason := vote_refusal(state, message):
         return reason
     if message.replica == state.primary:
@@ -173,6 +175,8 @@ def prepare_refusal(state: State, message: Prepare) -> Ignored | None:
 
 def commit_refusal(state: State, message: Commit) -> Ignored | None:
     """Why this COMMIT can change nothing; None if it can."""
+    if early.is_early(state, message):
+        return early.refusal(state, message)
     if reason := vote_refusal(state, message):
         return reason
     slot = state.slots.get(message.seq)

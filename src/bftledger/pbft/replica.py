@@ -11,7 +11,7 @@ from bftledger.base.crypto import Signer
 from bftledger.base.group import Group
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, View
 from bftledger.base.transaction import Transaction
-from bftledger.pbft import checkpoint, normal, recovery, relevance, status, suspicion, testimony, transfer, views
+from bftledger.pbft import checkpoint, early, normal, recovery, relevance, status, suspicion, testimony, transfer, views
 from bftledger.pbft.certificates import largest_window
 from bftledger.pbft.effects import (
     Effect,
@@ -142,6 +142,8 @@ class Replica:
             effects += views.begin(state)
         if state.new_view is not None:
             effects += views.accept_announced(state)
+        if state.early:
+            effects += self._take_early(now)
         effects += normal.deliver(state)
         effects += normal.propose(state, now)
         effects += transfer.follow(state)
@@ -197,6 +199,9 @@ class Replica:
     def _on_message(self, message: Message, now: Millis) -> list[Effect] | Ignored:
         state = self.state
         match message:
+            case PrePrepare() | Prepare() | Commit() if early.is_early(state, message):
+                early.keep(state, message)
+                return []
             case PrePrepare():
                 return self._on_pre_prepare(message, now)
             case Prepare():
@@ -263,6 +268,14 @@ class Replica:
         if not (slot and slot.announced) and not normal.is_timely(state, proposal, now):
             return Ignored.BAD_TIME
         return normal.accept(state, message, proposal)
+
+    def _take_early(self, now: Millis) -> list[Effect]:
+        """Perhaps a view has begun for which something was kept: that is judged as if it came now."""
+        state, effects = self.state, list[Effect]()
+        for message in early.take(state):
+            found = relevance.of_phase(state, message) or self._on_message(message, now)
+            effects += [Ignore(found)] if isinstance(found, Ignored) else found
+        return effects
 
     def _on_delivered(self, event: Delivered) -> list[Effect]:
         state, seq, transactions = self.state, event.seq, event.transactions

@@ -118,6 +118,8 @@ class State:
     batch_due: bool = False
     batch_timer_runs: bool = False
 
+    early: dict[tuple[View, ReplicaId, type], dict[Seq, PrePrepare | Prepare | Commit]] = field(default_factory=dict)
+    """What came of views that have yet to begin here (`early`), by view, sender and kind."""
     view_changes: dict[ReplicaId, ViewChange] = field(default_factory=dict)
     """The newest VIEW-CHANGE of each replica, for the current view or a later one."""
     new_view: NewView | None = None
