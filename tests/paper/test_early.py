@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bftledger.base.ids import ReplicaId, Seq
+from bftledger.pbft.early import MAX_BYTES
 from bftledger.pbft.effects import Convict, Deliver, Effect, Ignore, Ignored, Persist
 from bftledger.pbft.messages import Commit, Message, NewView, Prepare, PrePrepare, ViewChange
 from tests.builders import NOW, TestedReplica, Writer, a_replica, only, proposal, sent
@@ -223,3 +224,17 @@ def test_a_prepare_of_the_primary_counts_no_more_than_later() -> None:
 
     assert Ignore(Ignored.FROM_PRIMARY) in effects
     assert sent(effects, Commit) == []
+
+
+# ── at the door ──
+
+
+def test_a_long_proposal_of_the_next_view_is_not_even_checked() -> None:
+    """Whoever leads the next view could keep all others busy with such, and make the present primary look slow."""
+    message = W.pre_prepare(view=1)
+
+    assert unaware().refusal_of(ReplicaId(1), message, MAX_BYTES) is None
+    assert unaware().refusal_of(ReplicaId(1), message, MAX_BYTES + 1) is Ignored.FUTURE_VIEW
+    assert waiting().refusal_of(ReplicaId(1), message, 10 * MAX_BYTES) is None, "who waits for it has nothing to miss"
+    begun = unaware().having(new_view())
+    assert begun.refusal_of(ReplicaId(1), message, 10 * MAX_BYTES) is None

@@ -10,11 +10,17 @@ its primary may have begun it before this replica has left; and the PRE-PREPAREs
 have their place in the log already. When the time has come, each is judged as if it came then.
 """
 
+from typing import Final
+
 from bftledger.pbft.effects import Ignored
-from bftledger.pbft.messages import Commit, Prepare, PrePrepare
+from bftledger.pbft.messages import Commit, Message, Prepare, PrePrepare
 from bftledger.pbft.state import State
 
 Early = PrePrepare | Prepare | Commit
+
+MAX_BYTES: Final = 64 * 1024
+"""No longer frame is kept of the next view: with the transactions of a few such who leads that could keep all others
+busy while the present primary should be heard."""
 
 
 def is_early(state: State, message: Early) -> bool:
@@ -39,6 +45,11 @@ def refusal(state: State, message: Early) -> Ignored | None:
     if len(kept) >= state.settings.pipeline:
         return Ignored.FUTURE_VIEW if message.view > state.view else Ignored.NOT_ACTIVE
     return None
+
+
+def is_too_long(state: State, message: Message, size: int) -> bool:
+    """Whether a frame of the next view, of `size` bytes, would take too much time to check."""
+    return size > MAX_BYTES and isinstance(message, Early) and message.view > state.view
 
 
 def keep(state: State, message: Early) -> None:

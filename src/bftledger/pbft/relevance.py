@@ -6,7 +6,7 @@ Each phase knows what it has no use for. What would convict its sender is wanted
 from typing import assert_never
 
 from bftledger.base.ids import ReplicaId
-from bftledger.pbft import checkpoint, normal, status, suspicion, testimony, transfer, view_change
+from bftledger.pbft import checkpoint, early, normal, status, suspicion, testimony, transfer, view_change
 from bftledger.pbft.effects import Ignored
 from bftledger.pbft.messages import (
     Blocks,
@@ -47,6 +47,8 @@ def refusal_of(state: State, peer: ReplicaId, message: Message, size: int) -> Ig
     reason = of_phase(state, message)
     if reason is not None and not _is_telling(state, message):
         return reason
+    if reason is None and early.is_too_long(state, message, size):
+        return Ignored.FUTURE_VIEW
     if reason is None and not isinstance(message, Testimony):
         return None
     if testimony.is_heard_enough(state, peer):
