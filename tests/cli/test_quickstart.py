@@ -86,6 +86,10 @@ def test_many_operations_come_from_standard_input_and_a_bad_line_is_named(tmp_pa
         assert bad.out.startswith("committed  ")
         assert bad.out.count("\n") == 1
 
+        # What reads standard input has more to hand over, and nobody is left who takes it: that is no defect.
+        bad = bftledger("--home", "G", "submit", "-", cwd=tmp_path, stdin="nonsense\n" + "put a 1\n" * 10_000)
+        assert bad.error.startswith("line 1: not understood")
+
 
 def test_a_group_in_the_foreground_dies_with_its_supervisor(tmp_path: Path) -> None:
     home = tmp_path / "G"

@@ -7,7 +7,9 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -153,9 +155,13 @@ async def _begin_all(client: "AsyncClient", waiting: "asyncio.Queue[asyncio.Task
     loop = asyncio.get_running_loop()
 
     def read() -> None:
-        for line in _lines(sys.stdin.fileno()):
-            asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
-        asyncio.run_coroutine_threadsafe(lines.put(None), loop).result()
+        for line in chain(_lines(sys.stdin.fileno()), [None]):
+            putting = lines.put(line)
+            try:
+                asyncio.run_coroutine_threadsafe(putting, loop).result()
+            except (RuntimeError, CancelledError):  # the loop has ended, or ends: nobody is left to take it
+                putting.close()
+                return
 
     # A daemon: reading from a terminal cannot be interrupted, and Ctrl-C should not wait for another line.
     threading.Thread(target=read, daemon=True).start()
