@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from bftledger.base.ids import ReplicaId, Seq
-from bftledger.pbft.early import MAX_BYTES
-from bftledger.pbft.effects import Convict, Deliver, Effect, Ignore, Ignored, Persist
+from bftledger.pbft import messages
+from bftledger.pbft.early import MAX_BYTES, SEATS
+from bftledger.pbft.effects import Convict, Deliver, Effect, Ignore, Ignored, Persist, Send
 from bftledger.pbft.messages import Commit, Message, NewView, Prepare, PrePrepare, ViewChange
 from tests.builders import NOW, TestedReplica, Writer, a_replica, only, proposal, sent
 
@@ -229,12 +230,51 @@ def test_a_prepare_of_the_primary_counts_no_more_than_later() -> None:
 # ── at the door ──
 
 
-def test_a_long_proposal_of_the_next_view_is_not_even_checked() -> None:
+def test_a_long_proposal_of_a_view_that_has_not_begun_is_not_even_checked() -> None:
     """Whoever leads the next view could keep all others busy with such, and make the present primary look slow."""
     message = W.pre_prepare(view=1)
 
     assert unaware().refusal_of(ReplicaId(1), message, MAX_BYTES) is None
     assert unaware().refusal_of(ReplicaId(1), message, MAX_BYTES + 1) is Ignored.FUTURE_VIEW
-    assert waiting().refusal_of(ReplicaId(1), message, 10 * MAX_BYTES) is None, "who waits for it has nothing to miss"
+    assert waiting().refusal_of(ReplicaId(1), message, MAX_BYTES) is None
+    assert waiting().refusal_of(ReplicaId(1), message, MAX_BYTES + 1) is Ignored.NOT_ACTIVE
     begun = unaware().having(new_view())
     assert begun.refusal_of(ReplicaId(1), message, 10 * MAX_BYTES) is None
+
+
+def test_a_long_proposal_that_convicts_is_heard_all_the_same() -> None:
+    backup = unaware().having(W.pre_prepare(view=1, of="pay bob"))
+
+    assert backup.refusal_of(ReplicaId(1), W.pre_prepare(view=1, of="pay eve"), 2 * MAX_BYTES) is None
+
+
+def test_however_many_a_primary_may_have_under_way_few_are_kept() -> None:
+    backup = unaware(pipeline=64).having(*(W.pre_prepare(view=1, seq=seq) for seq in range(1, SEATS + 1)))
+
+    assert backup.take(W.pre_prepare(view=1, seq=SEATS + 1)) == (Ignore(Ignored.FUTURE_VIEW),)
+
+
+# ── what comes of it ──
+
+
+def test_who_voted_for_another_proposal_is_shown_the_one_that_was_accepted() -> None:
+    """As it would be if its votes came now: one of the two primaries' halves must learn of the other."""
+    backup = unaware().having(W.prepare(3, view=1, of="pay eve"), W.commit(3, view=1, of="pay eve"))
+    backup.having(W.pre_prepare(view=1, of="pay bob"))
+
+    effects = backup.take(new_view())
+
+    shown = [effect.to for effect in only(effects, Send) if isinstance(effect.message, messages.Testimony)]
+    assert 3 in shown
+
+
+def test_what_was_kept_for_the_view_after_a_faulty_primary_is_in_the_log_at_once() -> None:
+    certificate = W.prepared(seq=1, of="pay bob")
+    changes = [W.view_change(0, view=1, prepared=[certificate]), *(W.view_change(i, view=1) for i in (1, 3))]
+    backup = a_replica(id=3).having(*leave())
+    backup.having(W.pre_prepare(view=1, seq=1, of="pay eve"), W.prepare(0, view=2, seq=1))
+
+    backup.having(W.new_view(changes))
+
+    assert (backup.state.view, backup.state.active, backup.state.early) == (2, False, {})
+    assert backup.state.slots[Seq(1)].prepares.keys() == {0}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from bftledger.check.violation import Violation, first
+from bftledger.pbft.early import SEATS
 from bftledger.pbft.pace import PROPOSALS as TIMED
 from bftledger.pbft.rooms import CLIENTS, PROPOSALS
 from bftledger.pbft.settings import MAX_BATCH_COUNT
@@ -46,9 +47,9 @@ def state_bounds(state: State) -> Iterator[Bound]:
         for kind in ("prepares", "commits", "checkpoints"):
             yield Bound(f"{kind} of a slot", max(len(getattr(slot, kind)) for slot in slots), n)
     yield Bound("view changes", len(state.view_changes), n)
-    yield Bound("kinds of messages of views that have yet to begin", len(state.early), 2 * n + 2)
+    yield Bound("kinds of messages of views that have yet to begin", len(state.early), 2 * n)
     most = max(map(len, state.early.values()), default=0)
-    yield Bound("messages of a kind and a replica for a view that has yet to begin", most, state.settings.pipeline)
+    yield Bound("messages of a kind and a replica for a view that has yet to begin", most, SEATS)
     yield Bound("replicas not heard", len(state.unheard), n)
     yield Bound("answers to peers", len(state.answered), n * (2 * window + 3))
     yield from _pool_bounds(state)

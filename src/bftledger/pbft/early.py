@@ -18,9 +18,14 @@ from bftledger.pbft.state import State
 
 Early = PrePrepare | Prepare | Commit
 
+SEATS: Final = 8
+"""So many of a kind and a replica are kept at most for a view, or as many as a primary has under way at first, if that
+is less. Who leads the next view could otherwise keep all others busy with what it proposes, while the present primary
+should be heard: each transaction has a signature to check. What takes a seat has it until its view begins or is over.
+"""
+
 MAX_BYTES: Final = 64 * 1024
-"""No longer frame is kept of the next view: with the transactions of a few such who leads that could keep all others
-busy while the present primary should be heard."""
+"""No longer frame is kept, for the same reason."""
 
 
 def is_early(state: State, message: Early) -> bool:
@@ -30,10 +35,7 @@ def is_early(state: State, message: Early) -> bool:
 
 
 def refusal(state: State, message: Early) -> Ignored | None:
-    """Why a message for which `is_early` holds is not kept; None if it is.
-
-    Of a kind no more are kept of a replica than a primary of the same settings has under way at first.
-    """
+    """Why a message for which `is_early` holds is not kept; None if it is."""
     if message.seq <= state.low:
         return Ignored.BELOW_WATERMARK
     if message.seq > state.high:
@@ -42,14 +44,18 @@ def refusal(state: State, message: Early) -> Ignored | None:
     held = kept.get(message.seq)
     if held is not None:
         return Ignored.DUPLICATE if held.digest == message.digest else Ignored.CONFLICTING
-    if len(kept) >= state.settings.pipeline:
-        return Ignored.FUTURE_VIEW if message.view > state.view else Ignored.NOT_ACTIVE
+    return _of_no_use(state, message) if len(kept) >= min(SEATS, state.settings.pipeline) else None
+
+
+def refusal_of_length(state: State, message: Message, size: int) -> Ignored | None:
+    """Why an early message in a frame of `size` bytes is not kept, whatever it says; None if that is no reason."""
+    if size > MAX_BYTES and isinstance(message, Early) and is_early(state, message):
+        return _of_no_use(state, message)
     return None
 
 
-def is_too_long(state: State, message: Message, size: int) -> bool:
-    """Whether a frame of the next view, of `size` bytes, would take too much time to check."""
-    return size > MAX_BYTES and isinstance(message, Early) and message.view > state.view
+def _of_no_use(state: State, message: Early) -> Ignored:
+    return Ignored.FUTURE_VIEW if message.view > state.view else Ignored.NOT_ACTIVE
 
 
 def keep(state: State, message: Early) -> None:
@@ -58,11 +64,14 @@ def keep(state: State, message: Early) -> None:
 
 
 def take(state: State) -> list[Early]:
-    """Hands out what is early no more, be it that its view is over."""
+    """Hands out what is early no more, be it that its view is over. Asked again in the same view, it has nothing."""
+    now = state.view, state.active
+    if state.early_at == now:
+        return []
+    state.early_at = now
     found: list[Early] = []
     for key, kept in list(state.early.items()):
-        ripe = [message for _, message in sorted(kept.items()) if not is_early(state, message)]
-        if ripe:
-            found += ripe
+        if not any(is_early(state, message) for message in kept.values()):  # of one view and kind, all or none
+            found += [message for _, message in sorted(kept.items())]
             del state.early[key]
     return found

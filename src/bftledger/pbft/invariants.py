@@ -8,6 +8,7 @@ from operator import lt
 from typing import NamedTuple
 
 from bftledger.base.ids import ReplicaId, Seq, View
+from bftledger.pbft import early
 from bftledger.pbft.memory import ACTED_UPON, CHANGES, SPAN
 from bftledger.pbft.messages import Commit, Prepare, PreparedCertificate
 from bftledger.pbft.pool import Pool
@@ -46,6 +47,12 @@ def check(state: State, before: Past | None = None, *, with_pool: bool = True) -
         _check_slot(state, slot)
     if with_pool:
         check_pool(state.pool)
+    for (view, replica, kind), kept in state.early.items():
+        assert replica != state.me, "nobody keeps what it said itself"
+        for seq, message in kept.items():
+            said = message.view, message.replica, type(message), message.seq
+            assert said == (view, replica, kind, seq), "each has its own seat"
+            assert early.is_early(state, message), "what is kept is of a view that has not begun"
     assert len(state.answered) <= state.group.n * (4 * state.settings.window + 4), "what was answered is bounded"
     _check_witness(state)
 

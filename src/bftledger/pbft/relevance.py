@@ -44,11 +44,9 @@ def refusal_of(state: State, peer: ReplicaId, message: Message, size: int) -> Ig
     """`refusal` of a frame of `size` bytes that `peer` hands over; what matters only for guilt is rationed."""
     if message.replica == state.me:
         return Ignored.OWN
-    reason = of_phase(state, message)
+    reason = of_phase(state, message) or early.refusal_of_length(state, message, size)
     if reason is not None and not _is_telling(state, message):
         return reason
-    if reason is None and early.is_too_long(state, message, size):
-        return Ignored.FUTURE_VIEW
     if reason is None and not isinstance(message, Testimony):
         return None
     if testimony.is_heard_enough(state, peer):

@@ -270,11 +270,18 @@ class Replica:
         return normal.accept(state, message, proposal)
 
     def _take_early(self, now: Millis) -> list[Effect]:
-        """Perhaps a view has begun for which something was kept: that is judged as if it came now."""
+        """Perhaps a view has begun for which something was kept: that is judged as if it came now.
+
+        The primary may turn out to be faulty by that; then what was kept for the next view may be due, too.
+        """
         state, effects = self.state, list[Effect]()
-        for message in early.take(state):
-            found = relevance.of_phase(state, message) or self._on_message(message, now)
-            effects += [Ignore(found)] if isinstance(found, Ignored) else found
+        while taken := early.take(state):
+            for message in taken:
+                found = relevance.of_phase(state, message) or self._on_message(message, now)
+                effects += [Ignore(found)] if isinstance(found, Ignored) else found
+            for message in taken:  # when all is in the log
+                if not isinstance(message, PrePrepare):
+                    effects += testimony.contest(state, message)
         return effects
 
     def _on_delivered(self, event: Delivered) -> list[Effect]:

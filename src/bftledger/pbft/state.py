@@ -120,6 +120,8 @@ class State:
 
     early: dict[tuple[View, ReplicaId, type], dict[Seq, PrePrepare | Prepare | Commit]] = field(default_factory=dict)
     """What came of views that have yet to begin here (`early`), by view, sender and kind."""
+    early_at: tuple[View, bool] = (View(0), True)
+    """The view, and whether it was active, when that was last looked through."""
     view_changes: dict[ReplicaId, ViewChange] = field(default_factory=dict)
     """The newest VIEW-CHANGE of each replica, for the current view or a later one."""
     new_view: NewView | None = None
