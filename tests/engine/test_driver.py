@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
+from bftledger.base import cbor
 from bftledger.base.errors import StoreError
 from bftledger.base.ids import Digest, Millis, ReplicaId, TxId, View
 from bftledger.engine.engine import Halted
+from bftledger.engine.forgers import BURST
 from bftledger.ledger import client_wire
 from bftledger.ledger.client_messages import AskStatus, StatusReply, Submit
 from bftledger.net.transport import FromClient, FromPeer, Incoming, Traffic
@@ -44,6 +46,7 @@ class FakeTransport:
     def __init__(self, now: Clock, *script: Callable[[int], list[Incoming]]) -> None:
         self.to_peers: list[tuple[ReplicaId, bytes]] = []
         self.to_clients: list[tuple[bytes, bytes]] = []
+        self.ended: list[bytes] = []
         self.waits: list[int] = []
         self.wakes = 0
         self.traffic = Traffic()
@@ -59,6 +62,9 @@ class FakeTransport:
     def send_client(self, route: bytes, frame: bytes) -> bool:
         self.to_clients.append((route, frame))
         return True
+
+    def end_client(self, route: bytes) -> None:
+        self.ended.append(route)
 
     def drain(self, max_messages: int = 0, max_bytes: int = 0) -> list[Incoming]:
         arrived, self._arrived = self._arrived, []
@@ -263,3 +269,20 @@ def test_the_counters_make_one_line_without_zeros() -> None:
         "ignored: stale_view 2, sent 3, not sent to replica 2 5, connections evicted 1"
     )
     assert count({}, Traffic().counters()) == ""
+
+
+# ── clients ──
+
+
+def test_the_connection_of_a_forger_ends_after_it_has_been_told(now: Clock) -> None:
+    group = Engines()
+    tx = group.transaction()
+    fields = [tx.sender, tx.nonce, tx.created, tx.expires, tx.payload, bytes(64)]
+    forged = client_wire.encode(Submit(request_id=1, transaction=cbor.encode(fields)))
+    arriving: list[Incoming] = [FromClient(b"forger", forged) for _ in range(BURST)]
+    transport = FakeTransport(now, lambda _: arriving, lambda _: [])
+
+    drive(group, transport)
+
+    assert transport.ended == [b"forger"]
+    assert [route for route, _ in transport.to_clients] == [b"forger"] * BURST

@@ -120,6 +120,13 @@ def test_so_many_are_told_when_to_come_again() -> None:
     assert [forgers.tell(FORGER, later(1_000)) for _ in range(TOLD + 2)] == [SHUNNED_MS - 1_000] * TOLD + [None, None]
 
 
+def test_who_is_shunned_is_named_once() -> None:
+    forgers = shunned()
+
+    assert forgers.take_new() == [FORGER]
+    assert forgers.take_new() == []
+
+
 # ── who forges ──
 
 

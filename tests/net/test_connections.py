@@ -5,7 +5,7 @@ import zmq
 from bftledger.base.ids import ReplicaId
 from bftledger.net.curve import TransportKey
 from bftledger.net.options import Limits, connect_to_peer, connect_to_replica, listen
-from bftledger.net.transport import FromPeer
+from bftledger.net.transport import FromClient, FromPeer
 from bftledger.net.zmq import ZmqTransport
 from tests.net.wires import Socket, Wires, a_client, receive, until
 
@@ -92,6 +92,23 @@ def test_client_that_leaves_makes_room(wires: Wires) -> None:
     who_asked(wires, replica)
 
     assert replica.traffic.evicted_connections == 0
+    ask(second, replica)
+
+
+def test_a_connection_ends_by_the_route_of_its_frames_and_no_other_does(wires: Wires) -> None:
+    replica = wires.replica(0)
+    first, second = who_asked(wires, replica), who_asked(wires, replica)
+    first.raw.send(b"again")
+    (incoming,) = receive(replica)
+    assert isinstance(incoming, FromClient)
+
+    replica.end_client(incoming.route)
+    until(lambda: first.saw(zmq.EVENT_DISCONNECTED), replica)
+    replica.end_client(incoming.route)
+    replica.end_client(b"nobody")
+
+    assert replica.traffic.counters()["connections ended"] == 1
+    assert not second.saw(zmq.EVENT_DISCONNECTED)
     ask(second, replica)
 
 

@@ -86,6 +86,8 @@ class Round:
     timers: list[StartTimer | StopTimer] = field(default_factory=list)
     to_peers: list[tuple[ReplicaId, bytes]] = field(default_factory=list)
     to_clients: list[tuple[bytes, bytes]] = field(default_factory=list)
+    to_end: list[bytes] = field(default_factory=list)
+    """Connections of clients that have nothing more to say here (`forgers`)."""
     has_more: bool = False
     """Clients' requests are left: the next round should begin at once, after what peers and timers have for it."""
 
@@ -211,6 +213,7 @@ class Engine:
         finished, self._round = self._round, Round()
         self._read_for.clear()
         finished.to_clients += self.desk.take_answers()
+        finished.to_end = self.desk.forgers.take_new()
         finished.has_more = self.desk.has_more
         return finished
 

@@ -4,7 +4,8 @@ A forged signature costs its sender nothing and a replica a check, and anybody c
 give a forger no more than its part; but while nobody else asks, that is all there is, and on a machine that replicas
 share with others it is taken from those. So a connection may bring up to `BURST` of them at once and `FORGIVEN_PER_S`
 for ever, and all connections together up to `BURST_OF_ALL` and `FORGIVEN_PER_S_OF_ALL`. Whoever brings the one that is
-too many is shunned for `SHUNNED_MS`: its frames are dropped unread, some of them with the answer BUSY until then.
+too many is shunned for `SHUNNED_MS`: its connection ends, and what of it is still on its way is dropped unread, some of
+it with the answer BUSY. To connect again costs more time than to check a signature.
 
 No client of ours ever sends a bad signature, so only forgers come here, and who passes on what others have signed
 without a look at it: many users behind one connection share what is forgiven it. No other refusal counts: a client with
@@ -65,6 +66,7 @@ class Forgers:
         """By connection, those that forged longest ago first."""
         self._shunned: dict[bytes, _Shunned] = {}
         """All of these are in `_forged`."""
+        self._new: list[bytes] = []
         self._all = _Bucket(Millis(0))
 
     def __len__(self) -> int:
@@ -82,9 +84,15 @@ class Forgers:
         of_all = self._all.add(now, FORGIVEN_PER_S_OF_ALL)
         if bucket.add(now, FORGIVEN_PER_S) >= BURST or of_all >= BURST_OF_ALL:
             self._shunned.setdefault(route, _Shunned(now))
+            self._new.append(route)
         if len(self._forged) > MAX_REMEMBERED:
             oldest, _ = self._forged.popitem(last=False)
             self._shunned.pop(oldest, None)
+
+    def take_new(self) -> list[bytes]:
+        """Those that are shunned since this was asked last: whose connections should end."""
+        new, self._new = self._new, []
+        return new
 
     def is_shunned(self, route: bytes, now: Millis) -> bool:
         """Whether what the connection sends is not even looked at. A clock that is set back ends it."""

@@ -20,14 +20,18 @@ _IPV6_SITE_BITS: Final = 64
 
 
 class Connection:
-    """One accepted connection; `born` orders connections by the time at which they were accepted."""
+    """One accepted connection; `born` orders connections by the time at which they were accepted.
 
-    __slots__ = ("born", "descriptor", "source")
+    `route`: what the last frame of it was said to be from, or one of whoever had its descriptor before.
+    """
+
+    __slots__ = ("born", "descriptor", "route", "source")
 
     def __init__(self, descriptor: int, born: int, source: str) -> None:
         self.descriptor: Final = descriptor
         self.born: Final = born
         self.source: Final = source
+        self.route = b""
 
 
 class _Pool:
@@ -110,6 +114,10 @@ class Connections:
         """A frame came from `connection`."""
         if self._newcomers.remove(connection) or self._heard.remove(connection):
             self._heard.add(connection)
+
+    def from_route(self, route: bytes) -> Connection | None:
+        """The connection whose last frame came from there, if it is open."""
+        return next((connection for connection in self._open.values() if connection.route == route), None)
 
     def end(self, connection: Connection) -> None:
         """Ends `connection`; nothing if it has ended."""

@@ -56,6 +56,9 @@ class Traffic:
     replaced_connections: int = 0
     """Connections of a replica that were ended because it had made a newer one."""
 
+    ended_connections: int = 0
+    """Connections of clients that were ended because whoever uses this wanted it."""
+
     def counters(self) -> dict[str, int]:
         """The same by name, for whoever looks for a cause; never a zero."""
         counted = {
@@ -67,6 +70,7 @@ class Traffic:
             "connections refused": self.refused_connections,
             "connections evicted": self.evicted_connections,
             "connections replaced": self.replaced_connections,
+            "connections ended": self.ended_connections,
         }
         return {what: count for what, count in counted.items() if count}
 
@@ -85,6 +89,13 @@ class Transport(Protocol):
 
     def send_client(self, route: bytes, frame: bytes) -> bool:
         """Queues `frame` for the client that a `FromClient` came from; never blocks or raises. False: dropped."""
+        ...
+
+    def end_client(self, route: bytes) -> None:
+        """Ends the connection that a `FromClient` came from, as if its other side had gone, and counts it.
+
+        What has arrived from it is still drained, what is queued for it may be lost; nothing if it has ended.
+        """
         ...
 
     def drain(self, max_messages: int = DRAIN_MESSAGES, max_bytes: int = DRAIN_BYTES) -> list[Incoming]:

@@ -152,6 +152,11 @@ class ZmqTransport:
         self._traffic.dropped_to_clients += 1
         return False
 
+    def end_client(self, route: bytes) -> None:
+        if (connection := self._client_connections.from_route(route)) is not None:
+            self._client_connections.end(connection)
+            self._traffic.ended_connections += 1
+
     def drain(self, max_messages: int = DRAIN_MESSAGES, max_bytes: int = DRAIN_BYTES) -> list[Incoming]:
         incoming: list[Incoming] = []
         ready, self._ready = self._ready, None
@@ -236,6 +241,7 @@ class ZmqTransport:
             frame = receive(zmq.NOBLOCK, copy=False)
             if (connection := connections.at(int(frame.get(zmq.SRCFD)))) is not None:
                 connections.heard(connection)
+                connection.route = route
             if frame.more:
                 self._skip_rest(self._clients)
                 continue

@@ -84,6 +84,8 @@ class Driver:
             self._transport.send_peer(replica, frame)
         for route, frame in finished.to_clients:
             self._transport.send_client(route, frame)
+        for route in finished.to_end:
+            self._transport.end_client(route)
 
 
 def as_it_is(engine: Engine) -> Running:
