@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
-TEST_JOBS ?= 3 # keep two cores busy: some tests wait for time-outs
+# Three keep two cores busy, since some tests wait for time-outs.
+TEST_JOBS ?= 3
 SEEDS ?= 200000
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check

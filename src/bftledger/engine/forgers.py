@@ -5,7 +5,7 @@ give a forger no more than its part; but while nobody else asks, that is all the
 share with others it is taken from those. So a connection may bring up to `BURST` of them at once and `FORGIVEN_PER_S`
 for ever, and all connections together up to `BURST_OF_ALL` and `FORGIVEN_PER_S_OF_ALL`. Whoever brings the one that is
 too many is shunned for `SHUNNED_MS`: its connection ends, and what of it is still on its way is dropped unread, some of
-it with the answer BUSY. To connect again costs more time than to check a signature.
+it with the answer BUSY. Whoever connects again begins anew, within what is forgiven all connections together.
 
 No client of ours ever sends a bad signature, so only forgers come here, and who passes on what others have signed
 without a look at it: many users behind one connection share what is forgiven it. No other refusal counts: a client with

@@ -21,7 +21,7 @@ Statuses = Mapping[ReplicaId, StatusReply | None]
 
 
 async def wait_until_ready(ask: Callable[[], Awaitable[Statuses]], supervisor: Supervisor) -> Statuses:
-    """Returns when every replica of the supervisor answers, is in a view, and does not lag, or lags for long.
+    """Returns when every replica of the supervisor answers and is in a view, and none lags, or some do after 3 s yet.
 
     `ask`: a client's `status`.
 

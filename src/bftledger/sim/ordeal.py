@@ -54,7 +54,7 @@ class Ordeal:
     def _have_pace(self, replica: ReplicaId) -> None:
         """Of the faults that last and slow it down, the newest does; where there is none, the plan."""
         slow = [fault.round_us for fault in self._ongoing if isinstance(fault, Slow) and fault.replica == replica]
-        self._world.take(self._world.hosts[replica], slow[-1] if slow else self._world.plan.round_us)
+        self._world.set_round_time(self._world.hosts[replica], slow[-1] if slow else self._world.plan.round_us)
 
     def _crash_later(self, fault: Crash) -> None:
         world = self._world

@@ -219,7 +219,7 @@ class World(Timeline):
         host.free_at = self.now + host.round_us
         self.at(host.free_at, partial(self._round, host))
 
-    def take(self, host: Host, round_us: int) -> None:
+    def set_round_time(self, host: Host, round_us: int) -> None:
         """From now on a replica takes so long for a round, also for the one that it is in, if that then ends sooner."""
         host.round_us = round_us
         if host.has_round and self.now + round_us < host.free_at:
