@@ -13,6 +13,14 @@ from bftledger.pbft.messages import Checkpoint, CheckpointCertificate
 from bftledger.pbft.state import State
 
 
+def watermark_refusal(state: State, seq: Seq) -> Ignored | None:
+    """Why nothing of this number is taken now; None if "h < n ≤ H" (§4.2)."""
+    low = state.low
+    if seq <= low:
+        return Ignored.BELOW_WATERMARK
+    return Ignored.ABOVE_WATERMARK if seq > low + state.settings.window else None
+
+
 def refusal(state: State, message: Checkpoint) -> Ignored | None:
     """Why this CHECKPOINT can change nothing; None if it can. The view does not matter."""
     if message.seq <= state.low:

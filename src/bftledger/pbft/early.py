@@ -12,6 +12,7 @@ have their place in the log already. When the time has come, each is judged as i
 
 from typing import Final
 
+from bftledger.pbft import checkpoint
 from bftledger.pbft.effects import Ignored
 from bftledger.pbft.messages import Commit, Message, Prepare, PrePrepare
 from bftledger.pbft.state import State
@@ -36,10 +37,8 @@ def is_early(state: State, message: Early) -> bool:
 
 def refusal(state: State, message: Early) -> Ignored | None:
     """Why a message for which `is_early` holds is not kept; None if it is."""
-    if message.seq <= state.low:
-        return Ignored.BELOW_WATERMARK
-    if message.seq > state.high:
-        return Ignored.ABOVE_WATERMARK
+    if reason := checkpoint.watermark_refusal(state, message.seq):
+        return reason
     kept = state.early.get((message.view, message.replica, type(message)), {})
     held = kept.get(message.seq)
     if held is not None:

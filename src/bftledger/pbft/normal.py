@@ -10,7 +10,7 @@ from typing import Final
 
 from bftledger.base.ids import Millis, Seq
 from bftledger.base.transaction import Transaction
-from bftledger.pbft import early, suspicion, wire
+from bftledger.pbft import checkpoint, early, suspicion, wire
 from bftledger.pbft.effects import Broadcast, Deliver, Effect, Ignored, Persist, Remember, StartTimer, StopTimer
 from bftledger.pbft.messages import Commit, Prepare, PreparedCertificate, PrePrepare, Proposal, Testimony
 from bftledger.pbft.proposals import make_proposal
@@ -149,12 +149,7 @@ def vote_refusal(state: State, message: PrePrepare | Vote) -> Ignored | None:
     are kept, because they overtake it easily."""
     if message.view != state.view:
         return Ignored.STALE_VIEW if message.view < state.view else Ignored.FUTURE_VIEW
-    low = state.low
-    if message.seq <= low:
-        return Ignored.BELOW_WATERMARK
-    if message.seq > low + state.settings.window:
-        return Ignored.ABOVE_WATERMARK
-    return None
+    return checkpoint.watermark_refusal(state, message.seq)
 
 
 def prepare_refusal(state: State, message: Prepare) -> Ignored | None:
