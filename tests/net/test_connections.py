@@ -104,6 +104,7 @@ def test_a_connection_ends_by_the_route_of_its_frames_and_no_other_does(wires: W
 
     replica.end_client(incoming.route)
     until(lambda: first.saw(zmq.EVENT_DISCONNECTED), replica)
+    until(lambda: len(replica._client_connections._open) == 1, replica)
     replica.end_client(incoming.route)
     replica.end_client(b"nobody")
 

@@ -23,10 +23,8 @@ def watermark_refusal(state: State, seq: Seq) -> Ignored | None:
 
 def refusal(state: State, message: Checkpoint) -> Ignored | None:
     """Why this CHECKPOINT can change nothing; None if it can. The view does not matter."""
-    if message.seq <= state.low:
-        return Ignored.BELOW_WATERMARK
-    if message.seq > state.high:
-        return Ignored.ABOVE_WATERMARK
+    if reason := watermark_refusal(state, message.seq):
+        return reason
     slot = state.slots.get(message.seq)
     held = slot and slot.checkpoints.get(message.replica)
     if held:
