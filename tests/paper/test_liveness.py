@@ -126,6 +126,53 @@ def test_what_is_in_the_ledger_already_is_watched_no_more() -> None:
     assert len(backup.state.pool) == 0
 
 
+def settled_is_proposed(*, seq: int = 1) -> TestedReplica:
+    """A replica has accepted what is in the ledger already."""
+    return a_replica(id=1).having(W.pre_prepare(seq=seq, of="pay bob"), Withdrawn((tx("pay bob").id,)))
+
+
+def test_who_has_prepared_a_number_waits_for_it_whatever_is_in_it() -> None:
+    """`watch_oldest`: "of any block that was executed in a view f+1 correct replicas had prepared the number in that
+    view" (seed 35488: the one that had executed it left alone, and the others waited for nothing)."""
+    backup = settled_is_proposed()
+    effects = backup.take(W.prepare(2))
+    backup.having(*heard(but=1), fired(RequestTimer(View(0), Seq(1), relayed=False)))
+    left = backup.take(fired(RequestTimer(View(0), Seq(1), relayed=True)))
+
+    assert started(effects, RequestTimer) == [StartTimer(RequestTimer(View(0), Seq(1), relayed=False), Millis(250))]
+    assert [change.view for change in sent(left, ViewChange)] == [1]
+
+
+def test_who_has_prepared_a_later_number_than_the_next_waits_for_nothing() -> None:
+    """Nobody executes number 40 before the others, and of those f+1 wait."""
+    backup = settled_is_proposed(seq=40)
+
+    assert started(backup.take(W.prepare(2, seq=40)), RequestTimer) == []
+    assert backup.state.slots[Seq(40)].prepared
+
+
+def test_who_accepted_an_empty_proposal_of_a_new_view_waits_for_it() -> None:
+    """`watch_oldest`: "and have accepted it in any later one that assigns it". Number 1 is empty here, and "pay bob" is
+    in the ledger already."""
+    shown = [W.prepared(seq=2, of="pay bob")]
+    backup = a_replica(id=3).having(W.pre_prepare(seq=2, of="pay bob"))
+    backup.having(W.new_view([W.view_change(i, prepared=shown) for i in (0, 1, 2)]))
+    effects = backup.take(Withdrawn((tx("pay bob").id,)))
+
+    assert started(effects, RequestTimer) == [StartTimer(RequestTimer(View(1), Seq(1), relayed=False), Millis(250))]
+
+
+def test_what_was_prepared_is_watched_until_a_quorum_has_executed_it() -> None:
+    """One time-out for all of it: the number is the subject before its execution and after."""
+    backup = settled_is_proposed().having(W.prepare(2), *(W.commit(i) for i in (0, 2)))
+    executed = backup.take(delivered(1, "pay bob"))
+    backup.take(W.checkpoint(0))
+    certified = backup.take(W.checkpoint(2))
+
+    assert (only(executed, StopTimer), started(executed, RequestTimer)) == ([], [])
+    assert StopTimer(RequestTimer) in certified
+
+
 # ── what a primary's work excuses ──
 
 

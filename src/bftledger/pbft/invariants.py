@@ -123,6 +123,11 @@ def _check_timers(state: State) -> None:
     else:
         assert not len(state.pool), "a pending transaction is watched"
         assert state.executed <= state.low, "a block without certificate is watched"
+        if (following := state.slots.get(Seq(state.executed + 1))) is not None:
+            assert not following.prepared, "what is prepared and is not executed is watched"
+            assigned = [each.seq for each in state.new_view.pre_prepares] if state.new_view else []
+            carried = following.pre_prepare is not None and following.seq in assigned
+            assert not carried, "what a new view assigned, was accepted, and is not executed, is watched"
 
 
 def _check_slot(state: State, slot: Slot) -> None:

@@ -131,7 +131,7 @@ class State:
     """Views left since a transaction was last ordered: the first new view is given T, the next 2T, 4T …"""
 
     watched: tuple[View, TxId | Seq] | None = None
-    """The view, and the transaction or block, that the request timer runs for."""
+    """The view, and the transaction or sequence number, that the request timer runs for."""
     now: Millis = Millis(0)
     """What the clock said when the present step began. It may jump."""
     tick: int = 0
@@ -239,10 +239,25 @@ class State:
 
     @property
     def waits_longest(self) -> TxId | Seq | None:
-        """The oldest pending transaction; if there is none, the first executed block that no quorum has certified."""
+        """The oldest pending transaction; if there is none, the first executed block that no quorum has certified; if
+        there is none either, the next number to be executed, if it `is_expected`."""
         if (oldest := self.pool.oldest()) is not None:
             return oldest.id
-        return Seq(self.low + 1) if self.executed > self.low else None
+        if self.executed > self.low:
+            return Seq(self.low + 1)
+        slot = self.slots.get(Seq(self.executed + 1))
+        return slot.seq if slot is not None and self.is_expected(slot) else None
+
+    def is_expected(self, slot: Slot) -> bool:
+        """Whether another may have executed it in this view, so that f+1 correct replicas expect the same: it is
+        prepared here, or the NEW-VIEW of this view, which all have, assigned it and it was accepted here."""
+        return slot.prepared or (slot.pre_prepare is not None and slot.seq <= self.carried_over)
+
+    @property
+    def carried_over(self) -> Seq:
+        """max-s: the last number that the NEW-VIEW of this view assigned (§4.4); 0 if it assigned none."""
+        assigned = self.new_view.pre_prepares if self.new_view else ()
+        return assigned[-1].seq if assigned else Seq(0)
 
     def slot(self, seq: Seq) -> Slot:
         """The log's entry for `seq`, made if there is none."""

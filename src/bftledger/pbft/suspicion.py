@@ -160,7 +160,10 @@ def watch_oldest(state: State) -> list[Effect]:
     also where it accuses nobody, at the primary, while no view is active, and while this replica lags or is alone:
     there it only makes others watch what would otherwise be known to this replica alone. And it runs when nothing
     is pending but a block has no certificate: those who have yet to execute it may lack what only a new view gives
-    them.
+    them. They wait for it as well, though nothing in it may be pending, because it is empty or holds what is in the
+    ledger already: of any block that was executed in a view f+1 correct replicas had prepared the number in that view,
+    and have accepted it in any later one that assigns it. So these leave together, and pull the others along.
+    What was only accepted makes nobody wait: a primary could make one leave alone.
     """
     if state.cut_off:
         state.rejoins = True
@@ -225,7 +228,7 @@ def _time(state: State, transactions: tuple[Transaction, ...]) -> None:
     Not what the primary passed on itself, because it has had that for longer; nor what others may refuse as created
     too late.
     """
-    if state.new_view is not None and any(each.seq > state.executed for each in state.new_view.pre_prepares[-1:]):
+    if state.carried_over > state.executed:
         return
     origins, passing = state.pool.origins(), state.pool.passing
     for transaction in transactions:

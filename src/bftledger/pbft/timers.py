@@ -15,7 +15,8 @@ from bftledger.pbft.settings import Settings
 class RequestTimer:
     """What has waited longest was not settled in time: first by half of T, then (`relayed`) by all of it.
 
-    `subject`: the oldest pending transaction, to be ordered; or an executed block, by its height, to become stable.
+    `subject`: the oldest pending transaction, to be ordered; or a sequence number: an executed block's, to become
+    stable, or the next one's, to be executed.
     """
 
     view: View

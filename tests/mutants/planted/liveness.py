@@ -6,7 +6,7 @@ from bftledger.pbft.effects import Broadcast, Effect, Send
 from bftledger.pbft.messages import FetchBlocks, Message, NewView, Stable, Status, ViewChange
 from bftledger.pbft.passing import Moment
 from bftledger.pbft.rooms import Load
-from bftledger.pbft.state import Fetch, State
+from bftledger.pbft.state import Fetch, Slot, State
 from tests.mutants.campaigns import Laden, Steady
 from tests.mutants.mutant import Patch, breaks
 
@@ -71,6 +71,12 @@ def timer_reset_by_any_progress(state: State, seq: Seq, load: Load) -> None:
 @breaks("§4.4", "no work excuses a primary for ever", suspicion, "_has_too_much_come_first", campaign=Laden())
 def work_excuses_for_ever(state: State, since: Moment, ahead: int) -> bool:
     """A primary that orders full batches may starve whom it likes."""
+    return False
+
+
+@breaks("§4.4", "who has prepared a number waits for it", State, "is_expected", staged=True)
+def only_requests_are_awaited(state: State, slot: Slot) -> bool:
+    """What holds nothing pending may stay with the one replica that has executed it."""
     return False
 
 
