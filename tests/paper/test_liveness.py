@@ -1,20 +1,34 @@
 """What keeps a group going (OSDI'99 §4.5.2): timers that double, joining f+1 others, sending again what was lost."""
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import pytest
 
 from bftledger.base.ids import Millis, Seq, View
-from bftledger.pbft import suspicion
+from bftledger.pbft import suspicion, wire
 from bftledger.pbft.effects import Broadcast, Effect, Ignore, Ignored, Send, StartTimer, StopTimer
 from bftledger.pbft.events import Started, Submitted, Withdrawn
-from bftledger.pbft.messages import Commit, Message, NewView, Prepare, PrePrepare, Relay, Status, ViewChange
+from bftledger.pbft.messages import (
+    Blocks,
+    Checkpoint,
+    Commit,
+    Message,
+    NewView,
+    Prepare,
+    PrePrepare,
+    Relay,
+    Stable,
+    Status,
+    ViewChange,
+)
 from bftledger.pbft.rooms import Load
 from bftledger.pbft.settings import Settings
 from bftledger.pbft.suspicion import patience
 from bftledger.pbft.timers import NewViewTimer, RequestTimer, StatusTimer, suspicion_timeout
-from tests.builders import TestedReplica, Writer, a_replica, delivered, fired, only, sent, tx
+from tests.builders import GENESIS, NOW, TestedReplica, Writer, a_replica, delivered, fired, only, sent, tx
 from tests.cluster import Cluster
+from tests.traitor import Traitor
 
 W = Writer()
 MEBIBYTE = 1 << 20
@@ -144,7 +158,7 @@ def test_who_has_prepared_a_number_waits_for_it_whatever_is_in_it() -> None:
 
 
 def test_who_has_prepared_a_later_number_than_the_next_waits_for_nothing() -> None:
-    """Nobody executes number 40 before the others, and of those f+1 wait."""
+    """Nobody executes number 40 before those below it, which f+1 wait for."""
     backup = settled_is_proposed(seq=40)
 
     assert started(backup.take(W.prepare(2, seq=40)), RequestTimer) == []
@@ -160,6 +174,79 @@ def test_who_accepted_an_empty_proposal_of_a_new_view_waits_for_it() -> None:
     effects = backup.take(Withdrawn((tx("pay bob").id,)))
 
     assert started(effects, RequestTimer) == [StartTimer(RequestTimer(View(1), Seq(1), relayed=False), Millis(250))]
+
+
+def test_for_a_number_the_primary_leaves_its_own_view() -> None:
+    """`is_stalled`: "it may be one of those f+1 that others wait for to leave"."""
+    primary = a_replica(id=0).having(Submitted((tx("pay bob"),)), W.prepare(1), W.prepare(2))
+    primary.having(Withdrawn((tx("pay bob").id,)), *heard(but=0))
+    effects = primary.take(fired(RequestTimer(View(0), Seq(1), relayed=True)))
+
+    assert [change.view for change in sent(effects, ViewChange)] == [1]
+
+
+def test_a_block_that_one_replica_alone_has_executed_gets_to_all_without_a_new_request() -> None:
+    """Primary 1, cut off before, proposes again what block 1 holds; 2 alone executes that, and leaves; 0 is gone. Of
+    the two that had prepared it and are correct, the other is the primary (`suspicion.is_stalled`)."""
+    cluster = Cluster(4)
+    cluster.nodes[0].traitor = Faithless()
+    lost = _Losses(cluster)
+    lost.by = lambda source, to, message: 1 in (source, to)
+    for i in (0, 1):
+        cluster.submit(i, tx("pay bob"))
+    cluster.run(60)
+    lost.by = _all_that_2_needs_to_execute_block_2_alone
+    for i, times in ((2, (0, 1)), (3, (1, 0)), (1, (0, 1))):
+        for time in times:
+            cluster.transmit(0, i, wire.encode(W.pre_prepare(seq=2, of=(), time=NOW + time)))
+    cluster.run(60)
+    executed = [node.state.executed for node in cluster.nodes]
+    lost.by = lambda source, to, message: not isinstance(message, Status) or to != 2
+    cluster.crash(0)
+    cluster.run(1_500)
+    views = [cluster.nodes[i].state.view for i in (1, 2, 3)]
+    lost.by = lambda source, to, message: False
+
+    assert (executed[1:], views) == ([0, 2, 1], [1, 2, 1])
+    assert cluster.run(20_000, lambda: all(cluster.nodes[i].state.low == 2 for i in (1, 2, 3)))
+
+
+class Faithless(Traitor):
+    """Adds and withholds nothing itself, but nobody expects of it what is expected of correct replicas."""
+
+    def __init__(self) -> None:
+        self.calm = True
+
+    def lens(self, message: Message, now: int) -> Iterator[Message]:
+        yield message
+
+
+@dataclass
+class _Losses:
+    """What a cluster's network loses, by sender, receiver and message."""
+
+    cluster: Cluster
+    by: Callable[[int, int, object], bool] = lambda source, to, message: False
+
+    def __post_init__(self) -> None:
+        self.cluster.tap = lambda source, to, frame: not self.by(source, to, wire.decode(frame, GENESIS))
+
+
+def _all_that_2_needs_to_execute_block_2_alone(source: int, to: int, message: object) -> bool:
+    """What is lost for that."""
+    match message:
+        case Blocks():
+            return to == 1
+        case Status():
+            return 3 in (source, to) or {source, to} == {1, 2}
+        case Checkpoint(seq=2):
+            return (source, to) != (2, 3)
+        case Commit():
+            return to in (0, 1) or (to == 3 and message.view == 1)
+        case PrePrepare() | Prepare():
+            return to == 3 and message.view == 1
+        case _:
+            return False
 
 
 def test_what_was_prepared_is_watched_until_a_quorum_has_executed_it() -> None:
@@ -377,6 +464,17 @@ def test_view_changes_for_later_views_count_for_the_new_view_timer() -> None:
 
 
 # ── what was lost is sent again ──
+
+
+def test_who_knows_that_what_a_new_view_assigns_is_stable_says_so_at_once() -> None:
+    """`views._enter`: "nobody else could get it decided again, and those who do not know would wait for it"."""
+    stable = W.certificate(1, by=(0, 2, 3))
+    begins = W.new_view([W.view_change(i, prepared=[W.prepared()]) for i in (0, 1, 2)])
+    knows = a_replica(id=3).having(W.pre_prepare(), W.stable(2, stable)).take(begins)
+    does_not = a_replica(id=3).having(W.pre_prepare()).take(begins)
+
+    assert only(knows, Broadcast) == [Broadcast(W.stable(3, stable))]
+    assert sent(does_not, Stable) == []
 
 
 def test_a_view_change_is_sent_again_until_it_is_answered() -> None:

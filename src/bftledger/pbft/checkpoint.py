@@ -9,7 +9,7 @@ from bftledger.base.ids import Digest, Seq
 from bftledger.pbft import wire
 from bftledger.pbft.certificates import make_checkpoint_certificate
 from bftledger.pbft.effects import Broadcast, Discard, Effect, Halt, Ignored, Persist
-from bftledger.pbft.messages import Checkpoint, CheckpointCertificate
+from bftledger.pbft.messages import Checkpoint, CheckpointCertificate, Stable
 from bftledger.pbft.state import State
 
 
@@ -71,6 +71,13 @@ def adopt(state: State, certificate: CheckpointCertificate) -> list[Effect]:
     state.witness.memory.settle(state.low)
     state.next_seq = max(state.next_seq, Seq(certificate.seq + 1))
     return [Persist(certificate), *(contradiction(state) or settle(state))]
+
+
+def proof(state: State) -> list[Stable]:
+    """What tells others of the newest stable checkpoint known here, if there is one."""
+    if state.stable is None:
+        return []
+    return [state.sign(Stable(certificate=state.stable, replica=state.me, signature=wire.UNSIGNED))]
 
 
 def settle(state: State) -> list[Effect]:

@@ -249,8 +249,8 @@ class State:
         return slot.seq if slot is not None and self.is_expected(slot) else None
 
     def is_expected(self, slot: Slot) -> bool:
-        """Whether another may have executed it in this view, so that f+1 correct replicas expect the same: it is
-        prepared here, or the NEW-VIEW of this view, which all have, assigned it and it was accepted here."""
+        """Whether another may have executed it, which takes f+1 correct replicas that have prepared it: it is prepared
+        here, or the NEW-VIEW of this view, which all get, assigned it and it was accepted here."""
         return slot.prepared or (slot.pre_prepare is not None and slot.seq <= self.carried_over)
 
     @property

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from bftledger.base.ids import Millis, ReplicaId, Seq
-from bftledger.pbft import testimony, transfer, wire
+from bftledger.pbft import checkpoint, testimony, transfer, wire
 from bftledger.pbft.effects import Broadcast, Effect, Ignored, Send, StartTimer
-from bftledger.pbft.messages import Message, SlotStatus, Stable, Status
+from bftledger.pbft.messages import Message, SlotStatus, Status
 from bftledger.pbft.state import Slot, State
 from bftledger.pbft.timers import StatusTimer
 
@@ -117,8 +117,8 @@ def on_status(state: State, peer: Status) -> list[Effect]:
         return []
     lacking: list[Message] = [*testimony.for_peer(state, peer)]
     forked = testimony.disclose(state, peer.replica) if testimony.is_forked(state, peer) else []
-    if peer.stable < state.stable_at_tick and state.stable is not None:
-        lacking.append(state.sign(Stable(certificate=state.stable, replica=state.me, signature=wire.UNSIGNED)))
+    if peer.stable < state.stable_at_tick:
+        lacking += checkpoint.proof(state)
     if state.active:
         if state.new_view and (peer.view < state.view or (peer.view == state.view and not peer.active)):
             lacking.append(state.new_view)

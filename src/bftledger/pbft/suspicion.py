@@ -161,9 +161,10 @@ def watch_oldest(state: State) -> list[Effect]:
     there it only makes others watch what would otherwise be known to this replica alone. And it runs when nothing
     is pending but a block has no certificate: those who have yet to execute it may lack what only a new view gives
     them. They wait for it as well, though nothing in it may be pending, because it is empty or holds what is in the
-    ledger already: of any block that was executed in a view f+1 correct replicas had prepared the number in that view,
-    and have accepted it in any later one that assigns it. So these leave together, and pull the others along.
-    What was only accepted makes nobody wait: a primary could make one leave alone.
+    ledger already: of the lowest block that was executed and has no certificate, f+1 correct replicas, the primary
+    maybe among them, had prepared the number in that view, and accept it in any later one that assigns it. All of them
+    leave, and pull the others along. What a primary has only proposed makes nobody wait: it could make a single backup
+    leave at will.
     """
     if state.cut_off:
         state.rejoins = True
@@ -181,10 +182,14 @@ def watch_oldest(state: State) -> list[Effect]:
 
 
 def is_stalled(state: State) -> bool:
-    """Whether the primary is to be accused, now that what waits longest has waited for T."""
-    if not _may_accuse(state) or state.alone:
-        return False
+    """Whether the view is to be left, now that what waits longest has waited for T.
+
+    For a number the primary leaves its own view: it may be one of those f+1 that others wait for to leave. For
+    a transaction it passes that on, and those who get it leave if need be.
+    """
     oldest = state.pool.oldest()
+    if not _is_in_step(state) or state.alone or (oldest is not None and state.is_primary):
+        return False
     if oldest is not None and _may_be_refused(state, oldest):
         return False
     return not works_off(state)
@@ -323,7 +328,11 @@ def is_late(state: State) -> bool:
 
 
 def _may_accuse(state: State) -> bool:
-    return state.active and not (state.is_primary or state.lagging or state.cut_off)
+    return _is_in_step(state) and not state.is_primary
+
+
+def _is_in_step(state: State) -> bool:
+    return state.active and not (state.lagging or state.cut_off)
 
 
 def _is_overdue(state: State, passed: Passed) -> bool:

@@ -40,11 +40,15 @@ def on_new_view(state: State, message: NewView) -> list[Effect] | Ignored:
 
 
 def _enter(state: State, message: NewView) -> list[Effect]:
+    """Who knows that a quorum has executed what O assigns says so at once: nobody else could get it decided again, and
+    those who do not know would wait for it."""
     effects: list[Effect] = []
     stable, _ = view_change.re_proposals(message.view_changes)
     if stable is not None:
         effects += checkpoint.adopt(state, stable)
     effects += view_change.enter(state, message)
+    if any(each.seq <= state.low for each in message.pre_prepares):
+        effects += [Broadcast(proof) for proof in checkpoint.proof(state)]
     effects += accept_announced(state)
     return effects + transfer.fetch_proposals(state)
 
