@@ -143,6 +143,18 @@ def test_after_the_longer_interval_a_peer_may_have_asked_more_often() -> None:
     assert len(sends(answers, state, ONCE[0], 1)) == 1
 
 
+def test_an_interval_in_which_a_peer_was_sent_nothing_counts_when_the_next_begins() -> None:
+    """Seed 90984: a slow replica had its peer ask during all of the longer interval, and answered in one round."""
+    answers, state = begun(), a_state()
+    for answers_per_tick in (1, 10, 10):
+        state.tick += 1
+        state.answers_per_tick = answers_per_tick
+        assert sends(answers, state, ONCE[0], 0) == []
+
+    assert sends(answers, state, ONCE[0], 20) == []
+    assert len(sends(answers, state, ONCE[0], 1)) == 1
+
+
 def test_numbers_are_counted_one_by_one_where_each_may_be_asked_for() -> None:
     answers, state = begun(), a_state()
 

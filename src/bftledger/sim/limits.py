@@ -99,7 +99,8 @@ class Answers:
         self._intervals[replica] = _Interval()
 
     def add(self, replica: ReplicaId, state: State, sent: Iterable[tuple[ReplicaId, Message]]) -> Iterator[Bound]:
-        """What a round sent to single peers. Yields how much that makes, with what its interval saw before."""
+        """What a round sent to single peers, also if that is nothing: it may have begun an interval. Yields how much
+        that makes, with what its interval saw before."""
         interval = self._intervals[replica]
         if state.tick != interval.tick:
             interval = _Interval(state.tick, state.answers_per_tick, before=interval.answers)

@@ -94,9 +94,9 @@ class Oracles(Watch):
 
     def sends(self, world: World, host: Host, sent: Sequence[tuple[ReplicaId, bytes]]) -> None:
         """After each durable round, before what it says leaves."""
-        alone = list(limits.to_one(sent, world.genesis.group.n - 1))
-        if alone and host.id in self._honest:
+        if host.id in self._honest:
             assert host.running is not None, "it is about to send"
+            alone = limits.to_one(sent, world.genesis.group.n - 1)
             read = [(to, message) for to, frame in alone if (message := world.door.read(frame)) is not None]
             self._measure(world, host, self._answers.add(host.id, host.running.replica.state, read))
 
