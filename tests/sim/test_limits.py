@@ -144,7 +144,7 @@ def test_after_the_longer_interval_a_peer_may_have_asked_more_often() -> None:
 
 
 def test_an_interval_in_which_a_peer_was_sent_nothing_counts_when_the_next_begins() -> None:
-    """Seeds 90984, 184720: a slow replica had its peer ask during all of the longer interval, and answered in one round."""
+    """Seeds 90984, 184720: a peer had asked during all of the longer interval, and was answered in one slow round."""
     answers, state = begun(), a_state()
     for answers_per_tick in (1, 10, 10):
         state.tick += 1
