@@ -146,8 +146,8 @@ def settled_is_proposed(*, seq: int = 1) -> TestedReplica:
 
 
 def test_who_has_prepared_a_number_waits_for_it_whatever_is_in_it() -> None:
-    """`watch_oldest`: "of any block that was executed in a view f+1 correct replicas had prepared the number in that
-    view" (seed 35488: the one that had executed it left alone, and the others waited for nothing)."""
+    """`watch_oldest`: "They wait for it as well, though nothing in it may be pending" (seed 35488: the one that had
+    executed it left alone, and the others waited for nothing)."""
     backup = settled_is_proposed()
     effects = backup.take(W.prepare(2))
     backup.having(*heard(but=1), fired(RequestTimer(View(0), Seq(1), relayed=False)))
@@ -166,7 +166,7 @@ def test_who_has_prepared_a_later_number_than_the_next_waits_for_nothing() -> No
 
 
 def test_who_accepted_an_empty_proposal_of_a_new_view_waits_for_it() -> None:
-    """`watch_oldest`: "and have accepted it in any later one that assigns it". Number 1 is empty here, and "pay bob" is
+    """`watch_oldest`: "and accept it in any later one that assigns it". Number 1 is empty here, and "pay bob" is
     in the ledger already."""
     shown = [W.prepared(seq=2, of="pay bob")]
     backup = a_replica(id=3).having(W.pre_prepare(seq=2, of="pay bob"))
@@ -189,13 +189,13 @@ def test_a_block_that_one_replica_alone_has_executed_gets_to_all_without_a_new_r
     """Primary 1, cut off before, proposes again what block 1 holds; 2 alone executes that, and leaves; 0 is gone. Of
     the two that had prepared it and are correct, the other is the primary (`suspicion.is_stalled`)."""
     cluster = Cluster(4)
-    cluster.nodes[0].traitor = Faithless()
+    cluster.nodes[0].traitor = _Faithless()
     lost = _Losses(cluster)
     lost.by = lambda source, to, message: 1 in (source, to)
     for i in (0, 1):
         cluster.submit(i, tx("pay bob"))
     cluster.run(60)
-    lost.by = _all_that_2_needs_to_execute_block_2_alone
+    lost.by = _is_lost_so_that_2_alone_executes_block_2
     for i, times in ((2, (0, 1)), (3, (1, 0)), (1, (0, 1))):
         for time in times:
             cluster.transmit(0, i, wire.encode(W.pre_prepare(seq=2, of=(), time=NOW + time)))
@@ -211,7 +211,7 @@ def test_a_block_that_one_replica_alone_has_executed_gets_to_all_without_a_new_r
     assert cluster.run(20_000, lambda: all(cluster.nodes[i].state.low == 2 for i in (1, 2, 3)))
 
 
-class Faithless(Traitor):
+class _Faithless(Traitor):
     """Adds and withholds nothing itself, but nobody expects of it what is expected of correct replicas."""
 
     def __init__(self) -> None:
@@ -232,8 +232,8 @@ class _Losses:
         self.cluster.tap = lambda source, to, frame: not self.by(source, to, wire.decode(frame, GENESIS))
 
 
-def _all_that_2_needs_to_execute_block_2_alone(source: int, to: int, message: object) -> bool:
-    """What is lost for that."""
+def _is_lost_so_that_2_alone_executes_block_2(source: int, to: int, message: object) -> bool:
+    """Primary 1 cannot fetch block 1; of number 2 COMMITs get to 2 alone, and 3 hears nothing but 2's CHECKPOINT."""
     match message:
         case Blocks():
             return to == 1
