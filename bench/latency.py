@@ -66,6 +66,7 @@ opt.add_output(parser)
 def measure(options: Namespace) -> Result:
     """The closed loops, then the open ones by growing rate; those beyond the knee are left out."""
     with made_home(options.home, replicas=options.replicas, keep=options.keep) as home:
+        opt.check_payload(options.size, 1, home.genesis.max_payload_bytes)
         config = {
             **group_config(home),
             **opt.load_config(options),

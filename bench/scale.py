@@ -20,6 +20,7 @@ from scale_tables import shown, text
 from script import Script
 
 from bftledger.base.errors import OperatorError
+from bftledger.base.genesis import MAX_REPLICAS, MIN_REPLICAS
 from bftledger.base.ids import Millis
 from bftledger.bench import options as opt
 from bftledger.bench.machine import cores
@@ -30,9 +31,10 @@ from bftledger.bench.scale_costs import Costs
 from bftledger.bench.scale_group import Model, Stalled
 from bftledger.bench.scale_laws import all_laws, ceiling_tx_per_s, surprises
 from bftledger.bench.scale_loads import ClosedLoop, full_blocks, predict, usual
-from bftledger.bench.scale_processes import measure_processes
+from bftledger.bench.scale_processes import PROCESSES, measure_processes
 from bftledger.bench.scale_timeouts import USUAL, fault, measured_within, stretched
 from bftledger.bench.scale_views import measure_view_change
+from bftledger.pbft.certificates import largest_window
 from bftledger.pbft.settings import Settings
 
 if TYPE_CHECKING:
@@ -91,6 +93,11 @@ def measure(options: Namespace) -> Result:
     """All parts, each of them for all sizes; the JSON file is written after each part."""
     if options.stores is not None and not options.stores.is_dir():
         raise OperatorError(f"{options.stores}: is no directory")
+    for size in (*options.replicas, *options.processes):
+        if not MIN_REPLICAS <= size <= MAX_REPLICAS:
+            raise opt.Misused(f"a group of {size} is none: use {MIN_REPLICAS} to {MAX_REPLICAS} replicas")
+        if Settings().window > largest_window(size):
+            raise opt.Misused(f"with {size} replicas the usual window of {Settings().window} is too large")
     directory = Path(gettempdir())
     config = scale_config(options)
     setting = Setting.take(
@@ -261,5 +268,11 @@ def _not_negative(said: str) -> float:
     return value
 
 
+def _is_whole(result: Result) -> bool:
+    """Whether nothing stood still that was to be measured, and all groups of processes came up."""
+    processes = [row for row in result["results"] if row["how"] == PROCESSES]
+    return not result["not_measured"] and not any(row.get("error") for row in processes)
+
+
 if __name__ == "__main__":
-    sys.exit(Script(command_line(), measure, text, shown, draw).main())
+    sys.exit(Script(command_line(), measure, text, shown, draw, is_good=_is_whole).main())

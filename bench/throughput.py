@@ -91,6 +91,8 @@ def measure(options: Namespace) -> Result:
 
 
 def _setting(options: Namespace, home: Home) -> Setting:
+    for size, operations in product(options.size, options.operations):
+        opt.check_payload(size, operations, home.genesis.max_payload_bytes)
     config = {
         **group_config(home),
         **opt.load_config(options),

@@ -4,7 +4,7 @@ from array import array
 
 import pytest
 
-from bftledger.bench.attack_plan import parse
+from bftledger.bench.attack_plan import Occasion, control, parse
 from bftledger.bench.measured import Load, Measured
 from tests.bench.attack_runs import BEGUN, ENDED, START, a_run
 
@@ -21,6 +21,29 @@ def test_a_traitor_that_takes_over_replaces_nobody() -> None:
     found = a_run((BEGUN + 1.0, 4), (BEGUN + 2.0, 5))
 
     assert (found["replaced_s"], found["ratio_until_replaced"]) == (2.0, 0.1)
+
+
+def test_where_a_backup_makes_the_others_leave_honest_primaries_nobody_is_replaced() -> None:
+    """It goes on lying: what it costs is that of the whole attack."""
+    backup = parse("flood", faulty=1)
+    assert backup.traitors(4) == [3]
+
+    left = a_run((BEGUN + 1.0, 1), (BEGUN + 2.0, 2), attack=backup)
+    assert (left["replaced_s"], left["cost_s"]) == (None, left["lost_s"])
+    turned = a_run((BEGUN + 1.0, 3), (BEGUN + 2.0, 4), attack=backup)
+    assert turned["replaced_s"] == 2.0, "it was primary meanwhile"
+
+
+def test_the_view_at_the_beginning_of_the_attack_is_the_first_that_can_be_left() -> None:
+    was_left_before = a_run((BEGUN - 1.0, 1), (BEGUN + 2.0, 2))
+
+    assert was_left_before["replaced_s"] is None
+
+
+def test_in_honest_runs_who_takes_over_from_a_stopped_primary_replaces_it_and_noise_nobody() -> None:
+    stopped, noise = (a_run((BEGUN + 2.0, 1), attack=control(on)) for on in (Occasion.VIEW_CHANGE, Occasion.NONE))
+
+    assert (stopped["replaced_s"], noise["replaced_s"]) == (2.0, None)
 
 
 def test_who_is_replaced_at_the_very_end_leaves_no_part_to_be_measured() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from bftledger.apps import kv_payload
 from bftledger.base.ids import Digest
-from bftledger.bench.payloads import KEYS, make_payloads, payload_bytes, transaction_bytes
+from bftledger.bench.payloads import BATCHES, KEYS, make_payloads, payload_bytes, transaction_bytes
 
 
 @pytest.mark.parametrize("size", [16, 23, 24, 39, 40, 41, 200, 271, 272, 273, 4_096, 65_535])
@@ -27,7 +27,15 @@ def test_batch_holds_so_many_operations_of_that_size() -> None:
     assert isinstance(said, list)
     assert len(said) == 100
     assert len(payloads[0]) == payload_bytes(40, 100) == pytest.approx(100 * 40, abs=10)
-    assert len(payloads) == KEYS // 100
+
+
+def test_no_two_batches_put_to_the_same_key_and_there_are_many_more_of_them_than_a_block_holds() -> None:
+    """What is overwritten in its block costs this project nothing, and etcd as much as anything else."""
+    batches = [kv_payload.decode(payload) for payload in make_payloads(40, 100, random.Random(1))]
+
+    keys = [one[1] for batch in batches for one in batch if isinstance(one, tuple)]
+    assert len(batches) == BATCHES
+    assert len(set(keys)) == len(keys) == 100 * BATCHES
 
 
 def test_payloads_follow_from_the_seed() -> None:

@@ -185,6 +185,27 @@ def test_result_of_another_benchmark_is_refused_in_one_line(result_of: Callable[
     assert "is no result of this benchmark" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("script", "options", "said"),
+    [
+        ("throughput.py", ("--size", "200,1000", "--operations", "100"), "the group takes 65,536 at most"),
+        ("latency.py", ("--size", "70000"), "the group takes 65,536 at most"),
+        ("compare.py", ("--value", "1000"), "100 operations of"),
+        ("scale.py", ("--replicas", "4,7,64"), "with 64 replicas the usual window of 64 is too large"),
+        ("scale.py", ("--processes", "3"), "a group of 3 is none"),
+    ],
+)
+def test_what_no_group_takes_is_said_before_anything_is_measured(
+    script: str, options: tuple[str, ...], said: str
+) -> None:
+    """One value of several would cost the figures of all others."""
+    ended = show(script, *options)
+
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert said in ended.stderr
+
+
 @pytest.mark.parametrize("options", [("--rates", "-3"), ("--size", "3")])
 def test_command_line_that_makes_no_sense_has_status_2(options: tuple[str, ...]) -> None:
     assert show("latency.py", *options).returncode == 2

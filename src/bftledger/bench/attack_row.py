@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from bftledger.base.group import Group
-from bftledger.base.ids import ReplicaId
+from bftledger.base.ids import ReplicaId, View
 from bftledger.bench import attack_cost
 from bftledger.bench.attack_cost import Cost
 from bftledger.bench.attack_plan import Attack, Occasion
@@ -134,9 +134,16 @@ def _phases(run: Run) -> dict[str, dict[str, Any]]:
 
 
 def _replaces(event: Event, run: Run) -> bool:
-    """Whether an honest primary of another view takes over, while the attack lasts."""
-    honest = event.view is not None and run.group.primary(event.view) not in run.traitors
-    return honest and run.begun_s < event.at_s < run.ended_s
+    """Whether an honest primary takes over while the attack lasts, and a traitor, or one that was stopped, was primary.
+
+    Where a traitor makes the others leave honest primaries, nobody is replaced.
+    """
+    if event.view is None or not run.begun_s < event.at_s < run.ended_s:
+        return False
+    before = max([seen.view for seen in run.happened if seen.view is not None and seen.at_s <= run.begun_s], default=0)
+    left = {run.group.primary(View(view)) for view in range(before, event.view)}
+    is_left = run.attack.occasion is Occasion.VIEW_CHANGE or not left.isdisjoint(run.traitors)
+    return is_left and run.group.primary(event.view) not in run.traitors
 
 
 def _phase(run: Run, from_s: float, to_s: float) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Several systems under the same load, in turns: A, B, B, A, …, so that what disturbs the machine disturbs all alike.
 
-Another one is first in each round, for who comes after another finds the machine as that left it. Only what was
+Who comes after another finds the machine as that left it: so every other round is in reverse, and then another one is
+first (`order`). Only what was
 measured in one round is divided by one another: each round gives a ratio, and of the ratios the median and the range
 are shown. The first system is what the others are compared with; beside that a system may have one that is its like.
 """
@@ -61,7 +62,7 @@ def compete(
     for count in clients:
         found: dict[str, list[Measured | str]] = {system.name: [] for system in systems}
         for number in range(1, rounds + 1):
-            for system in rotated(systems, turn):
+            for system in order(systems, turn):
                 measured = _attempt(system, replace(load, clients=count))
                 found[system.name].append(measured)
                 came = measured if isinstance(measured, str) else f"{_operations_per_s(measured):,.0f} operations/s"
@@ -70,10 +71,11 @@ def compete(
         yield from rows(found, clients=count, likes=likes)
 
 
-def rotated(systems: Sequence[System], turn: int) -> list[System]:
-    """The order of a round: each time the next one is first."""
-    first = turn % len(systems) if systems else 0
-    return [*systems[first:], *systems[:first]]
+def order(systems: Sequence[System], turn: int) -> list[System]:
+    """Of a round: A, B, C, then C, B, A, then B, C, A, and so on, so that nobody always comes after the same other."""
+    first = turn // 2 % len(systems) if systems else 0
+    found = [*systems[first:], *systems[:first]]
+    return found[::-1] if turn % 2 else found
 
 
 def _attempt(system: System, load: Load) -> Measured | str:

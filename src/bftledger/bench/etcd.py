@@ -31,6 +31,10 @@ NODES: Final = 3
 _READY_S: Final = 30.0
 _POLL_S: Final = 0.05
 _GRACE_S: Final = 2.0
+_QUOTA_BYTES: Final = 8 * 1024**3
+"""Of what a node keeps; etcd's default of 2 GiB is full after some tens of seconds of large transactions, and it then
+refuses every put."""
+
 _LEAD_S: Final = 0.05
 """What the clients are to do is announced so long before it."""
 
@@ -75,6 +79,7 @@ class Etcd:
                 "listen-client-urls": client,
                 "advertise-client-urls": client,
                 "initial-cluster": cluster,
+                "quota-backend-bytes": str(_QUOTA_BYTES),
                 "logger": "zap",
                 "log-level": "error",
             }
@@ -120,7 +125,7 @@ class Etcd:
         said = subprocess.run(
             [self._binary, "--version"], capture_output=True, text=True, check=True, timeout=10
         ).stdout
-        flags = "defaults, but for names, addresses, directories and the log; the clients talk to the leader"
+        flags = "defaults, but for names, addresses, directories, the log and the quota; the clients talk to the leader"
         return {"version": said.splitlines()[0].rpartition(" ")[2], "nodes": NODES, "flags": flags}
 
     # ── nodes ──

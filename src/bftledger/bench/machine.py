@@ -7,14 +7,22 @@ import subprocess
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import zmq
 
+_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+"""Of a container (cgroup v2): microseconds of processor time in each period, or `max`, and the period."""
+
 
 def cores() -> int:
-    """How many cores this process, and so all that it starts, may use."""
-    return len(os.sched_getaffinity(0))
+    """How many cores this process, and so all that it starts, may use; of a quota a part of a core counts as one."""
+    allowed = len(os.sched_getaffinity(0))
+    with suppress(OSError, ValueError):
+        quota, period = _QUOTA.read_text().split()
+        if quota != "max":
+            return min(allowed, max(1, -(-int(quota) // int(period))))
+    return allowed
 
 
 def machine(directory: Path) -> dict[str, Any]:
@@ -41,12 +49,12 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The git commit of this package's sources, `+` behind it if they differ from it; None outside a checkout."""
+    """The git commit of this package's sources, `+` behind it if they or scripts differ; None outside a checkout."""
     source = Path(__file__).parents[1]
     with suppress(OSError, subprocess.SubprocessError):
         _git(source, "ls-files", "--error-unmatch", "__init__.py")  # not of a project that merely has it installed
         head = _git(source, "rev-parse", "HEAD")
-        return head + ("+" if _git(source, "status", "--porcelain", "--", ".") else "")
+        return head + ("+" if _git(source, "status", "--porcelain", "--", ".", ":(top)bench/*.py") else "")
     return None
 
 

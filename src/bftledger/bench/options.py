@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 
 from bftledger.apps.kv_payload import MAX_OPERATIONS
 from bftledger.base.errors import OperatorError
+from bftledger.base.genesis import Genesis
 from bftledger.bench.measured import Load, Measured
 from bftledger.bench.payloads import payload_bytes
 from bftledger.bench.results import say
@@ -105,12 +106,18 @@ def load_config(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def check_payload(size: int, operations: int = 1) -> None:
-    """Raises `Misused` if there is no operation of so many bytes, or no transaction of so many of them."""
+def check_payload(size: int, operations: int = 1, most: int = Genesis.max_payload_bytes) -> None:
+    """Raises `Misused` if there is no operation of so many bytes, or no transaction of so many of them.
+
+    `most`: the longest payload that the group takes, in bytes.
+    """
     try:
-        payload_bytes(size, operations)
+        length = payload_bytes(size, operations)
     except ValueError as error:
         raise Misused(str(error)) from None
+    if length > most:
+        times = f"{operations} operations of {size:,} bytes make" if operations > 1 else "an operation is"
+        raise Misused(f"{times} a payload of {length:,} bytes, and the group takes {most:,} at most")
 
 
 def say_troubles(measured: Measured) -> None:

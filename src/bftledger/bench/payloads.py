@@ -10,7 +10,11 @@ from bftledger.base.ids import Digest, Millis
 from bftledger.base.transaction import NONCE_BYTES, sign
 
 KEYS: Final = 4_096
-"""The operations that are made beforehand write to so many keys, each to one of its own; clients draw from them."""
+"""So many operations are made beforehand at least, each with a key of its own; clients draw from them."""
+
+BATCHES: Final = 1_024
+"""And so many transactions of several operations: with fewer of them a block would hold the same more than once, and
+what is overwritten in its block costs a replica nothing."""
 
 _SOME_TIME: Final = Millis(1_800_000_000_000)
 
@@ -22,8 +26,9 @@ def make_payloads(size: int, operations: int, chance: random.Random) -> list[byt
     is so short, or no batch so large.
     """
     key_bytes, value_bytes = _shape(size)
-    puts = [["put", i.to_bytes(key_bytes, "big"), chance.randbytes(value_bytes)] for i in range(KEYS)]
-    return [_payload(puts[start : start + operations]) for start in range(0, KEYS - operations + 1, operations)]
+    keys = max(KEYS, BATCHES * operations)
+    puts = [["put", i.to_bytes(key_bytes, "big"), chance.randbytes(value_bytes)] for i in range(keys)]
+    return [_payload(puts[start : start + operations]) for start in range(0, keys - operations + 1, operations)]
 
 
 def _payload(puts: list[list[Any]]) -> bytes:

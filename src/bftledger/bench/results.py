@@ -2,7 +2,8 @@
 
 bench         the name of the benchmark
 when          its end, UTC
-commit        the git commit of the sources, `+` behind it if they differed from it; null outside a checkout
+commit        the git commit of the sources when it began, `+` behind it if they differed from it then, or were changed
+              or moved to another until the end; null outside a checkout
 seed          of everything decided by chance
 calibration   Ed25519 verifications per second on one core of the machine
 calibrations  the same, SQLite commits per second, and the microseconds of a ZeroMQ round trip
@@ -17,7 +18,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ from bftledger.home.home import Home
 Result = dict[str, Any]
 
 
+def _commit_now() -> str | None:
+    return machine.commit()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """What a benchmark knows before it begins. `config`: what its options say; `replicas` of them share the machine."""
@@ -41,6 +46,8 @@ class Setting:
     calibration: Calibration
     machine: Mapping[str, Any]
     config: Mapping[str, Any]
+    commit: str | None = field(default_factory=_commit_now)
+    """When it began: the processes that are measured are started from the sources until the end."""
 
     @classmethod
     def take(cls, bench: str, *, seed: int, replicas: int, directory: Path, config: Mapping[str, Any]) -> "Setting":
@@ -75,7 +82,7 @@ class Setting:
         return {
             "bench": self.bench,
             "when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "commit": machine.commit(),
+            "commit": _as_begun(self.commit, _commit_now()),
             "seed": self.seed,
             "calibration": self.calibration.ed25519_verifications_per_s,
             "calibrations": self.calibration.document(),
@@ -86,6 +93,10 @@ class Setting:
             "results": [dict(row) for row in results],
             **more,
         }
+
+
+def _as_begun(begun: str | None, now: str | None) -> str | None:
+    return begun if begun is None or begun == now else begun.removesuffix("+") + "+"
 
 
 def group_config(home: Home) -> dict[str, Any]:
