@@ -82,10 +82,14 @@ def _marks(row: Row) -> list[str]:
 
 
 def _grown(row: Row) -> str:
-    """By how many MB the replica grew most in which the attack came to most."""
-    phases = row["phases"]
-    pairs = zip(phases["clean"]["rss_mb"], phases["attacked"]["peak_rss_mb"], strict=True)
-    grown = [peak - before for before, peak in pairs if peak is not None and before is not None]
+    """By how many MB the replica grew most in which the attack came to most: to a new peak, or else at its end."""
+    clean, attacked = row["phases"]["clean"], row["phases"]["attacked"]
+    known = zip(clean["rss_mb"], clean["peak_rss_mb"], attacked["rss_mb"], attacked["peak_rss_mb"], strict=True)
+    grown = [
+        (peak if peak > peak_before else now) - before
+        for before, peak_before, now, peak in known
+        if None not in (before, peak_before, now, peak)
+    ]
     return f"{max(grown):+,.0f}" if grown else NO_VALUE
 
 

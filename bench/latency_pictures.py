@@ -27,7 +27,7 @@ def draw(closed: Sequence[Row], opened: Sequence[Row], name: Name) -> list[p.Pic
 
 def _distributions(closed: Sequence[Row], opened: Sequence[Row], name: Name) -> p.Picture:
     parts = [(title, some) for title, some in (("Closed loop", closed), ("Open loop", thinned(opened))) if some]
-    figure, grid = p.canvas(1, len(parts), height=3.6)
+    figure, grid = p.canvas(1, len(parts), height=4.2)
     for axes, (title, some) in zip(grid, parts, strict=True):
         for row in some:
             at = [(float(percent), ms) for percent, ms in row["percentiles_ms"].items() if float(percent) < 100]
@@ -39,7 +39,7 @@ def _distributions(closed: Sequence[Row], opened: Sequence[Row], name: Name) -> 
         axes.set_xticks([], minor=True)
         p.plain_numbers(axes)
         p.label(axes, title=title, x="so many transactions have their receipt", y="ms" if axes is grid[0] else "")
-        p.legend(axes)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)  # lines are everywhere within
     p.same_height(grid)
     return p.finish(
         figure,

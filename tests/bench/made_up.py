@@ -38,7 +38,8 @@ def load(clients: int, tx_per_s: float, **more: Any) -> dict[str, Any]:
 
 
 def attack(behaviour: str, ratio: float, **more: Any) -> dict[str, Any]:
-    return {"behaviour": behaviour, "ratio": ratio, "ok": True, "replaced_s": None, "ratio_replaced": None, **more}
+    nobody = dict.fromkeys(("replaced_s", "ratio_replaced", "ratio_until_replaced"))
+    return {"behaviour": behaviour, "ratio": ratio, "ok": True, **nobody, **more}
 
 
 def block(n: int, messages: float) -> dict[str, Any]:
@@ -71,6 +72,7 @@ def good() -> Results:
                 for batch, us in ((1, 1_000.0), (128, 20.0))
                 for role in ("primary", "backup")
             ],
+            real={"clients": 256, "client_check_us": 40.0, "primary_us_per_tx": 60.0, "backup_us_per_tx": 60.0},
         ),
         "growth": result("growth", [], transactions=1_000_000, rss_mb_at_end=150.0, rss_mb_growth_per_100k=1.5),
         "start": result(
@@ -80,7 +82,11 @@ def good() -> Results:
         ),
         "adversary": result(
             "adversary",
-            [attack("late", 0.40), attack("silent", 0.9), attack("slow", 0.7, replaced_s=1.6, ratio_replaced=0.70)],
+            [
+                attack("late", 0.40),
+                attack("silent", 0.9, replaced_s=1.0, ratio_until_replaced=0.40),
+                attack("slow", 0.7, replaced_s=1.6, ratio_replaced=0.70, ratio_until_replaced=0.6),
+            ],
             not_measured=[],
         ),
         "scale": result(

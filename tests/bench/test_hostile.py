@@ -54,6 +54,18 @@ def test_sent_and_got_are_by_the_second() -> None:
     assert sent["cpu_share"] == 0.5
 
 
+@pytest.mark.parametrize(("peak_mb", "grown"), [(91, "+41"), (60, "+5")])
+def test_memory_grew_to_a_new_peak_or_else_to_what_it_is_at_the_end(peak_mb: int, grown: str, tmp_path: Path) -> None:
+    """A peak of before the attack, which the system remembers, is not of it."""
+    row = a_run()
+    row["phases"]["clean"] |= {"rss_mb": [50], "peak_rss_mb": [60]}
+    row["phases"]["attacked"] |= {"rss_mb": [55], "peak_rss_mb": [peak_mb]}
+
+    head, line = shown(a_result(row), tmp_path).stdout.splitlines()[:2]
+    at = head.index("RSS MB")
+    assert line[at : at + len("RSS MB")].strip() == grown
+
+
 def test_what_replicas_took_is_by_part_and_unknown_of_one_that_is_gone() -> None:
     parts = a_run()["phases"]
 

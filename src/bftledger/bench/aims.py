@@ -130,12 +130,18 @@ def _payload(result: Result) -> Figure:
 
 
 def _beyond(result: Result) -> Figure:
+    """Of a real replica, if the result has one: the rest is a part of what it takes, and cannot meet the aim alone."""
     rows = largest(result["results"])
-    found = {role: rows[role]["beyond_client_check_us"] for role in ("backup", "primary")}
+    alone = {role: rows[role]["beyond_client_check_us"] for role in ("backup", "primary")}
+    said = ", ".join(f"{role} {us:.1f} µs" for role, us in alone.items())
+    said += f", {WITHOUT}, in batches of {rows['backup']['batch']:,}"
     real = result.get("real")
-    whole = "" if real is None else f"; a real backup spends {real['backup_us_per_tx']:,.0f} µs in all"
-    said = ", ".join(f"{role} {us:.1f} µs" for role, us in found.items())
-    return Figure(f"{said}, {WITHOUT}{whole}", max(found.values()) <= BEYOND_US)
+    if real is None:
+        return Figure(said, False if max(alone.values()) > BEYOND_US else None)
+    check = real["client_check_us"] or rows["backup"]["client_check_us"]
+    found = {role: real[f"{role}_us_per_tx"] - check for role in alone}
+    of_real = ", ".join(f"{role} {us:.0f} µs" for role, us in found.items())
+    return Figure(f"{of_real}, {real['clients']} clients; {said}", max(found.values()) <= BEYOND_US)
 
 
 def _memory(result: Result) -> Figure:
@@ -168,16 +174,26 @@ def _attacked(result: Result) -> Figure:
     worst = min(rows, key=lambda row: float(row["ratio"]))
     middle = median(row["ratio"] for row in rows)
     said = [f"{worst['ratio']:.0%} in the worst of {len(rows)} ({worst['behaviour']}), {middle:.0%} in the median"]
-    if runs := [row["ratios"]["least"] for row in rows if row.get("ratios")]:
+    runs = [row["ratios"]["least"] for row in rows if row.get("ratios")]
+    if runs:
         said.append(f"{min(runs):.0%} in the worst of all runs")
-    if before := [row for row in rows if row.get("ratio_until_replaced") is not None]:
-        least = min(before, key=lambda row: float(row["ratio_until_replaced"]))
-        said.append(f"until the primary is replaced {least['ratio_until_replaced']:.0%} ({least['behaviour']})")
     unsafe = [row["behaviour"] for row in result["results"] if not row["ok"]]
     said.append(f"not safe: {', '.join(unsafe)}" if unsafe else "all safe")
     lost = len(result["not_measured"]) + len(result["results"]) - len(rows)
     said += [f"{lost} not measured"] * bool(lost)
-    return Figure(", ".join(said), worst["ratio"] >= KEPT and not unsafe and not lost)
+    return Figure(", ".join(said), min([worst["ratio"], *runs]) >= KEPT and not unsafe and not lost)
+
+
+def _until_replaced(result: Result) -> Figure:
+    rows = [row for row in result["results"] if row["ratio_until_replaced"] is not None]
+    if not rows:
+        raise Missing("no primary was replaced")
+    worst = min(rows, key=lambda row: float(row["ratio_until_replaced"]))
+    below = [row for row in rows if row["ratio_until_replaced"] < KEPT]
+    said = f"{worst['ratio_until_replaced']:.0%} in the worst of {len(rows)} ({worst['behaviour']})"
+    if below:
+        said += f"; {len(below)} keep less, for {max(row['replaced_s'] for row in below):.1f} s at most"
+    return Figure(said, not below)
 
 
 def _slow(result: Result) -> Figure:
@@ -222,9 +238,10 @@ AIMS: Final = (
     Aim("transactions of 4 KiB", "the limit", "payload", _payload),
     Aim("a replica's processor time beyond one signature check", f"{BEYOND_US:g} µs", "breakdown", _beyond),
     Aim(f"a replica's memory after {TRANSACTIONS:,} transactions", f"{MEMORY_MB:g} MB", "growth", _memory),
-    Aim("its growth from then on", f"flat: {FLAT:.0%} for each 100,000", "growth", _flat),
+    Aim("its growth in the last half of that", f"flat: {FLAT:.0%} for each 100,000", "growth", _flat),
     Aim("start of a group until its first commit", f"{START_MS / 1_000:g} s", "start", _start),
-    Aim("kept under each attack", f"{KEPT:.0%}, safe", "adversary", _attacked),
+    Aim("kept under each attack, all of it", f"{KEPT:.0%}, safe", "adversary", _attacked),
+    Aim("kept until a lying primary is replaced", f"{KEPT:.0%}", "adversary", _until_replaced),
     Aim("a slow primary", f"replaced, then {KEPT_REPLACED:.0%}", "adversary", _slow),
     Aim("messages per block by size", f"3n(n-1), {SURPRISE:.0%} more at most", "scale", _messages),
     Aim("throughput by size, processes on this machine", "a law", "scale", _throughput_law),
