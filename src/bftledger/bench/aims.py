@@ -175,7 +175,7 @@ def _attacked(result: Result) -> Figure:
     middle = median(row["ratio"] for row in rows)
     said = [f"{worst['ratio']:.0%} in the worst of {len(rows)} ({worst['behaviour']}), {middle:.0%} in the median"]
     runs = [row["ratios"]["least"] for row in rows if row.get("ratios")]
-    if runs:
+    if min(runs, default=worst["ratio"]) < worst["ratio"]:
         said.append(f"{min(runs):.0%} in the worst of all runs")
     unsafe = [row["behaviour"] for row in result["results"] if not row["ok"]]
     said.append(f"not safe: {', '.join(unsafe)}" if unsafe else "all safe")
