@@ -69,7 +69,7 @@ def test_aims_that_are_met_by_a_hair_are_met() -> None:
         (
             "adversary",
             lambda r: r["results"][1].update(ratio_until_replaced=0.39),
-            "until a lying primary",
+            "until a lying or stopped primary",
             "39% in the worst of 2 (silent); 1 keep less, for 1.0 s at most",
         ),
         ("adversary", lambda r: r["results"][1].update(ok=False), "each attack", "not safe: silent"),
@@ -119,6 +119,18 @@ def test_the_worst_of_all_runs_is_judged_and_told_where_it_is_worse_than_what_is
     assert figure is not None
     assert figure.text == f"40% in the worst of 3 (late), 70% in the median{said}, all safe"
     assert figure.is_met == (not said)
+
+
+def test_until_replaced_all_runs_of_an_attack_count() -> None:
+    def change(attacks: dict[str, Any]) -> None:
+        runs = [{"ratio_until_replaced": kept, "replaced_s": after_s} for kept, after_s in ((0.5, 1.0), (0.1, 3.0))]
+        attacks["results"][1] |= runs[0] | {"runs": runs}
+
+    found = changed("adversary", change)["kept until a lying or stopped primary is replaced"]
+
+    assert found.verdict == "missed"
+    assert found.figure is not None
+    assert found.figure.text == "10% in the worst of 2 (silent); 1 keep less, for 3.0 s at most"
 
 
 @pytest.mark.parametrize(("us", "verdict"), [(20.0, "-"), (20.1, "missed")])

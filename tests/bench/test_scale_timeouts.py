@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,17 +145,46 @@ def test_primary_that_was_changed_for_nothing_is_a_surprise() -> None:
     )
 
 
-def test_text_and_page_have_the_view_what_was_not_committed_and_the_ceiling(tmp_path: Path) -> None:
-    lost = without_figures(a_row(view=11, failed={"pending": 8}), "2 cores")
-    result = {
+def a_result(*rows: dict[str, Any], not_measured: Sequence[Any] = ()) -> dict[str, Any]:
+    return {
         "bench": "scale", "when": "", "commit": None, "seed": 1, "calibration": 31_000, "ceiling_tx_per_s": 1,
         "calibrations": {}, "machine": {"cores": 2}, "versions": {"bftledger": "0"},
         "config": {
             "replicas": [31], "processes": [4], "cores_shared": 2, "protocol": {"request_timeout_ms": 500},
         },
-        "results": [lost, a_row(request_timeout_ms=3_875)], "blocks": [], "view_changes": [], "laws": [],
-        "surprises": [], "not_measured": [], "costs": {},
+        "results": rows, "blocks": [], "view_changes": [], "laws": [],
+        "surprises": [], "not_measured": not_measured, "costs": {},
     }  # fmt: skip
+
+
+def processes(**more: Any) -> dict[str, Any]:
+    return a_row(how=PROCESSES, load="64 clients", **more)
+
+
+NO_FIGURES = dict.fromkeys(("tx_per_s", "p50_ms", "p99_ms"))
+
+
+@pytest.mark.parametrize(
+    ("result", "status"),
+    [
+        (a_result(processes()), 0),
+        (a_result(without_figures(processes(view=1), "2 cores"), processes(request_timeout_ms=3_875)), 0),
+        (a_result(processes(**NO_FIGURES, error="did not come up")), 1),
+        (a_result(processes(), not_measured=[{"what": "31 replicas", "error": "nothing moves"}]), 1),
+    ],
+)
+def test_status_is_1_if_something_was_not_measured_and_0_if_it_was_found_not_to_be_carried(
+    result: dict[str, Any], status: int, tmp_path: Path
+) -> None:
+    file = tmp_path / "result.json"
+    file.write_text(json.dumps(result))
+
+    assert show("scale.py", "--from", str(file)).returncode == status
+
+
+def test_text_and_page_have_the_view_what_was_not_committed_and_the_ceiling(tmp_path: Path) -> None:
+    lost = without_figures(a_row(view=11, failed={"pending": 8}), "2 cores")
+    result = a_result(lost, a_row(request_timeout_ms=3_875))
     file, html, png = tmp_path / "result.json", tmp_path / "page.html", tmp_path / "picture.png"
     file.write_text(json.dumps(result))
 

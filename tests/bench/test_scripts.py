@@ -193,6 +193,7 @@ def test_result_of_another_benchmark_is_refused_in_one_line(result_of: Callable[
         ("compare.py", ("--value", "1000"), "100 operations of"),
         ("scale.py", ("--replicas", "4,7,64"), "with 64 replicas the usual window of 64 is too large"),
         ("scale.py", ("--processes", "3"), "a group of 3 is none"),
+        ("scale.py", ("--size", "70000"), "the group takes 65,536 at most"),
     ],
 )
 def test_what_no_group_takes_is_said_before_anything_is_measured(

@@ -56,9 +56,12 @@ class Run:
 
 
 def row(run: Run) -> dict[str, Any]:
-    """The row. `ratio`: attacked to clean; `ratio_replaced`: from the first honest primary of another view on, and
-    `ratio_until_replaced`: up to then. `cost_s`, `cost_tx`: what was lost until then (`attack_cost.Cost`), or where
-    nobody took over, in the whole attack, as `lost_s` and `lost_tx` are in any case."""
+    """The row.
+
+    `ratio`: attacked to clean; `ratio_replaced`: from when an honest primary took over from a traitor, or from one that
+    was stopped; `ratio_until_replaced`: up to then. `cost_s`, `cost_tx`: what was lost until then (`attack_cost.Cost`),
+    or where nobody took over, in the whole attack, as `lost_s` and `lost_tx` are in any case.
+    """
     measured, attack = run.measured, run.attack
     phases = _phases(run)
     clean, attacked = phases["clean"], phases["attacked"]

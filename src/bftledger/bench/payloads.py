@@ -13,8 +13,8 @@ KEYS: Final = 4_096
 """So many operations are made beforehand at least, each with a key of its own; clients draw from them."""
 
 BATCHES: Final = 1_024
-"""And so many transactions of several operations: with fewer of them a block would hold the same more than once, and
-what is overwritten in its block costs a replica nothing."""
+"""And so many transactions of several operations: with fewer of them a block would often hold one more than
+once, and what is overwritten in its block costs a replica nothing."""
 
 _SOME_TIME: Final = Millis(1_800_000_000_000)
 

@@ -2,8 +2,8 @@
 
 bench         the name of the benchmark
 when          its end, UTC
-commit        the git commit of the sources when it began, `+` behind it if they differed from it then, or were changed
-              or moved to another until the end; null outside a checkout
+commit        the git commit of sources and scripts when it began, `+` behind it if they differed from it then, or
+              were changed, or moved to another, until the end; null outside a checkout
 seed          of everything decided by chance
 calibration   Ed25519 verifications per second on one core of the machine
 calibrations  the same, SQLite commits per second, and the microseconds of a ZeroMQ round trip
@@ -55,6 +55,7 @@ class Setting:
 
         Before that it waits until the machine is quiet, as `quiet.patience` says.
         """
+        begun = _commit_now()
         busy = until_quiet(say)
         return cls(
             bench=bench,
@@ -63,6 +64,7 @@ class Setting:
             machine=machine.machine(directory) | {"busy_before": None if busy is None else round(busy, 3)},
             calibration=Calibration.measure(directory),
             config=config,
+            commit=begun,
         )
 
     @property
