@@ -128,10 +128,10 @@ class Trials:
             alone = alone + 1 if len(active) == len(honest) - 1 else 0
             return are_together(found, honest) or alone == PATIENT_POLLS
 
-        found = await self._observer.until(is_over, f"replicas {honest} are together, or one is alone for long")
-        if not are_together(found, honest):
+        said = f"replicas {honest} are together, or one is alone for long"
+        while not are_together(found := await self._observer.until(is_over, said), honest):
             await self._change_primary(primary_of(found))
-            found = await self._observer.ready(*honest)
+            alone = 0
         return primary_of(found)
 
     async def _become(self, replica: ReplicaId, behaviour: str) -> None:
@@ -148,7 +148,7 @@ class Trials:
             lambda _: "peers at" in self._group.log(replica)[self._said :],
             f"replica {replica} runs, in the way of {behaviour}",
         )
-        await self._observer.ready(*self._honest())
+        await self._primary()
 
     def _dismiss(self) -> None:
         """Who was a traitor is an honest replica again, on the same store."""
