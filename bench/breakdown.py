@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 from page import Shown, Table
 from script import Script
 
-from bftledger.base.genesis import MAX_REPLICAS, MIN_REPLICAS
 from bftledger.bench import options as opt
 from bftledger.bench.core import WARM_UP_BATCHES, Work, submissions
 from bftledger.bench.costs import STRETCH, Cost, measure, profile
@@ -160,8 +159,7 @@ def _config(options: Namespace, work: Work) -> dict[str, Any]:
 
 def _check(options: Namespace) -> None:
     """Raises `Misused` for what no group can be given."""
-    if not MIN_REPLICAS <= options.replicas <= MAX_REPLICAS:
-        raise opt.Misused(f"a group of {options.replicas} is none: use {MIN_REPLICAS} to {MAX_REPLICAS} replicas")
+    opt.check_replicas(options.replicas)
     longest = max(map(len, submissions(Work(transactions=1, batch=1, size=options.size))))
     most = min(intake.MAX_FRAMES, intake.MAX_BYTES // longest)
     if max(options.batch) > most:

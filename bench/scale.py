@@ -20,7 +20,6 @@ from scale_tables import shown, text
 from script import Script
 
 from bftledger.base.errors import OperatorError
-from bftledger.base.genesis import MAX_REPLICAS, MIN_REPLICAS
 from bftledger.base.ids import Millis
 from bftledger.bench import options as opt
 from bftledger.bench.machine import cores
@@ -95,8 +94,7 @@ def measure(options: Namespace) -> Result:
         raise OperatorError(f"{options.stores}: is no directory")
     opt.check_payload(options.size)
     for size in (*options.replicas, *options.processes):
-        if not MIN_REPLICAS <= size <= MAX_REPLICAS:
-            raise opt.Misused(f"a group of {size} is none: use {MIN_REPLICAS} to {MAX_REPLICAS} replicas")
+        opt.check_replicas(size)
         if Settings().window > largest_window(size):
             raise opt.Misused(f"with {size} replicas the usual window of {Settings().window} is too large")
     directory = Path(gettempdir())

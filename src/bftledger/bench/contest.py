@@ -1,9 +1,9 @@
 """Several systems under the same load, in turns: A, B, B, A, …, so that what disturbs the machine disturbs all alike.
 
 Who comes after another finds the machine as that left it: so every other round is in reverse, and then another one is
-first (`order`). Only what was
-measured in one round is divided by one another: each round gives a ratio, and of the ratios the median and the range
-are shown. The first system is what the others are compared with; beside that a system may have one that is its like.
+first (`order`). Only what was measured in one round is divided by one another: each round gives a ratio, and of the
+ratios the median and the range are shown. The first system is what the others are compared with; beside that a system
+may have one that is its like.
 """
 
 from collections import Counter

@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 
 from bftledger.apps.kv_payload import MAX_OPERATIONS
 from bftledger.base.errors import OperatorError
-from bftledger.base.genesis import Genesis
+from bftledger.base.genesis import MAX_REPLICAS, MIN_REPLICAS, Genesis
 from bftledger.bench.measured import Load, Measured
 from bftledger.bench.payloads import payload_bytes
 from bftledger.bench.results import say
@@ -118,6 +118,12 @@ def check_payload(size: int, operations: int = 1, most: int = Genesis.max_payloa
     if length > most:
         times = f"{operations} operations of {size:,} bytes make" if operations > 1 else "an operation is"
         raise Misused(f"{times} a payload of {length:,} bytes, and the group takes {most:,} at most")
+
+
+def check_replicas(replicas: int) -> None:
+    """Raises `Misused` if there is no group of so many."""
+    if not MIN_REPLICAS <= replicas <= MAX_REPLICAS:
+        raise Misused(f"a group of {replicas} is none: use {MIN_REPLICAS} to {MAX_REPLICAS} replicas")
 
 
 def say_troubles(measured: Measured) -> None:

@@ -33,6 +33,7 @@ Result = dict[str, Any]
 
 
 def _commit_now() -> str | None:
+    """For `Setting`, in which `machine` is a field."""
     return machine.commit()
 
 
