@@ -20,6 +20,7 @@ from bftledger.base.errors import StoreError
 from bftledger.base.genesis import Genesis, ReplicaKeys
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq
 from bftledger.base.transaction import Transaction
+from bftledger.engine.aside import Stopwatch, stopped
 from bftledger.engine.engine import Engine, Halted, Round
 from bftledger.engine.running import Running
 from bftledger.ledger import client_wire
@@ -185,7 +186,7 @@ class Engines:
         assert isinstance(store, RecordingStore)
         return store
 
-    def new_engine(self, id: int) -> Engine:
+    def new_engine(self, id: int, stopwatch: Stopwatch = stopped) -> Engine:
         """An engine on the replica's store, as a process that starts makes it."""
         return Engine(
             genesis=self.genesis,
@@ -195,6 +196,7 @@ class Engines:
             settings=self.settings,
             machine=load_machine(self.genesis.app, {}),
             store=self.hosts[id].store,
+            stopwatch=stopwatch,
         )
 
     def start(self, id: int) -> None:

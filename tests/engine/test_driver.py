@@ -7,15 +7,16 @@ import pytest
 
 from bftledger.base import cbor
 from bftledger.base.errors import StoreError
-from bftledger.base.ids import Digest, Millis, ReplicaId, TxId, View
+from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, TxId, View
 from bftledger.engine.engine import Halted
 from bftledger.engine.forgers import BURST
 from bftledger.ledger import client_wire
-from bftledger.ledger.client_messages import AskStatus, StatusReply, Submit
-from bftledger.net.transport import FromClient, FromPeer, Incoming, Traffic
+from bftledger.ledger.client_messages import AskReceipt, AskStatus, StatusReply, Submit
+from bftledger.net.transport import DRAIN_MESSAGES, FromClient, FromPeer, Incoming, Traffic
 from bftledger.node import clock
 from bftledger.node.clock import Timers
 from bftledger.node.driver import IDLE_MS, Driver, count
+from bftledger.node.pace import MAX_PAUSE_S, REQUESTS_UNDER_PRESSURE
 from bftledger.pbft import messages, wire
 from bftledger.pbft.effects import StartTimer, StopTimer
 from bftledger.pbft.messages import Checkpoint, PrePrepare, Stable, Status
@@ -48,6 +49,11 @@ class FakeTransport:
         self.to_clients: list[tuple[bytes, bytes]] = []
         self.ended: list[bytes] = []
         self.waits: list[int] = []
+        self.for_clients: list[bool] = []
+        self.may_receive: list[int] = []
+        """Requests, in each drain."""
+        self.drain_ms = 0
+        """So long does it take to receive something."""
         self.wakes = 0
         self.traffic = Traffic()
         self.driver: Driver | None = None
@@ -66,17 +72,22 @@ class FakeTransport:
     def end_client(self, route: bytes) -> None:
         self.ended.append(route)
 
-    def drain(self, max_messages: int = 0, max_bytes: int = 0) -> list[Incoming]:
+    def drain(
+        self, max_messages: int = 0, max_bytes: int = 0, *, max_requests: int = 0, max_request_bytes: int = 0
+    ) -> list[Incoming]:
+        self.may_receive.append(max_requests)
         arrived, self._arrived = self._arrived, []
+        self._now.pass_ms(self.drain_ms if arrived else 0)
         return arrived
 
-    def wait(self, timeout_ms: int) -> bool:
+    def wait(self, timeout_ms: int, *, for_clients: bool = True) -> bool:
         self.waits.append(timeout_ms)
+        self.for_clients.append(for_clients)
         if not self._script:
             assert self.driver is not None
             self.driver.stop()
             return True
-        self._arrived = self._script.pop(0)(timeout_ms)
+        self._arrived += self._script.pop(0)(timeout_ms)
         return bool(self._arrived)
 
     def wake(self) -> None:
@@ -286,3 +297,99 @@ def test_the_connection_of_a_forger_ends_after_it_has_been_told(now: Clock) -> N
 
     assert transport.ended == [b"forger"]
     assert [route for route, _ in transport.to_clients] == [b"forger"] * BURST
+
+
+def ordering(group: Engines) -> FromClient:
+    """A new transaction, which stays pending as long as no other replica is there."""
+    return FromClient(b"honest", client_wire.encode(Submit(request_id=1, transaction=group.transaction().encoded)))
+
+
+QUESTION = client_wire.encode(AskStatus(request_id=3))
+
+
+def test_while_it_orders_who_asks_for_too_much_time_waits_and_peers_do_not(now: Clock) -> None:
+    group = Engines()
+    questions: list[Incoming] = [FromClient(b"one", QUESTION) for _ in range(16)]
+
+    def sleep(timeout_ms: int) -> list[Incoming]:
+        now.pass_ms(timeout_ms)
+        return []
+
+    transport = FakeTransport(
+        now, lambda _: [ordering(group)], lambda _: questions, lambda _: [], *[sleep] * 20, lambda _: []
+    )
+    transport.drain_ms = 15
+
+    drive(group, transport)
+
+    paused = [wait for wait, clients in zip(transport.waits, transport.for_clients, strict=True) if not clients]
+    assert transport.for_clients[:2] == [True, True]
+    assert transport.for_clients[2] is False
+    assert 0 < max(paused) <= MAX_PAUSE_S * 1_000
+    assert transport.may_receive[:3] == [DRAIN_MESSAGES, DRAIN_MESSAGES, 0]
+    assert REQUESTS_UNDER_PRESSURE in transport.may_receive
+    assert transport.for_clients[-1], "the pause is over"
+    assert transport.driver is not None
+    assert transport.driver.pace.counters() == {"pauses for clients": 1}
+
+
+def test_while_nothing_is_ordered_nobody_waits(now: Clock) -> None:
+    group = Engines()
+    questions: list[Incoming] = [FromClient(b"one", QUESTION) for _ in range(16)]
+    transport = FakeTransport(now, *[lambda _: questions] * 5)
+    transport.drain_ms = 500
+
+    drive(group, transport)
+
+    assert all(transport.for_clients)
+    assert set(transport.may_receive) == {DRAIN_MESSAGES}
+
+
+def test_new_transactions_make_nobody_wait(now: Clock) -> None:
+    group = Engines()
+
+    def arriving(_: int) -> list[Incoming]:
+        return [ordering(group) for _ in range(16)]
+
+    transport = FakeTransport(now, *[arriving] * 5)
+    transport.drain_ms = 40
+
+    drive(group, transport)
+
+    assert len(transport.for_clients) == 6
+    assert all(transport.for_clients)
+    assert set(transport.may_receive) == {DRAIN_MESSAGES}
+
+
+def test_who_needs_an_old_block_waits_and_lets_others_by(now: Clock) -> None:
+    group = Engines()
+    old = group.transaction()
+    group.commit(old)
+    past: list[Incoming] = [
+        FromClient(b"curious", client_wire.encode(AskReceipt(request_id=i, tx_id=old.id))) for i in range(20)
+    ]
+    engine = group.new_engine(0, stopwatch=time.monotonic)
+    read = engine.store.block
+
+    def slowly(height: Seq) -> bytes | None:
+        now.pass_ms(5)
+        return read(height)
+
+    engine.store.block = slowly  # type: ignore[method-assign]
+    transport = FakeTransport(
+        now,
+        lambda _: [ordering(group)],
+        lambda _: past,
+        lambda _: [FromClient(b"other", QUESTION)],
+        lambda _: [],
+        lambda _: [],
+    )
+    transport.driver = Driver(engine, transport)
+
+    transport.driver.run()
+
+    told = [route for route, _ in transport.to_clients]
+    assert 0 < told.count(b"curious") < len(past)
+    assert told.count(b"other") == 1
+    assert all(transport.for_clients), "others are received"
+    assert 0 < transport.waits[-1] <= MAX_PAUSE_S * 1_000, "nor is there a rush for nothing"

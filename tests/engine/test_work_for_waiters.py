@@ -246,7 +246,7 @@ def test_reads_that_fall_due_and_have_to_wait_on_cost_what_they_look_up() -> Non
         in_rounds.append(len(begun))
         return finished
 
-    engine.end_round = counting  # type: ignore[method-assign]
+    engine.end_round = counting  # type: ignore[assignment, method-assign]
     group.passes = lambda source, to, message: not isinstance(message, Checkpoint)
     group.submit(0, group.transaction(), route=b"setup")
     group.run(50)

@@ -8,6 +8,7 @@ import zmq
 from bftledger.base.ids import ReplicaId
 from bftledger.net.options import Limits
 from bftledger.net.transport import FromClient, FromPeer
+from bftledger.net.zmq import ZmqTransport
 from tests.net.wires import DEADLINE_S, Socket, Wires, a_client, reachable, receive, until
 
 ZERO = ReplicaId(0)
@@ -139,3 +140,41 @@ def test_close_may_be_called_twice_and_wake_after_it(wires: Wires) -> None:
     replica.close()
     replica.close()
     replica.wake()
+
+
+def test_requests_that_are_not_to_be_received_wait_and_wake_nobody(wires: Wires) -> None:
+    replica, peer = wires.replica(0), wires.replica(1)
+    peer.connect(ZERO, replica.peer_endpoint)
+    client = a_client(wires, replica)
+    until(lambda: bool(reachable(peer)), replica)
+    client.raw.send(b"first")
+    receive(replica)
+    client.raw.send(b"second")
+    until_ready(replica)
+    assert not replica.wait(0, for_clients=False)
+    assert replica.drain() == []
+    peer.send_peer(ZERO, b"vote")
+    assert replica.wait(int(DEADLINE_S * 1000), for_clients=False)
+
+    assert [incoming.frame for incoming in replica.drain()] == [b"vote"]
+    assert [incoming.frame for incoming in receive(replica)] == [b"second"]
+
+
+def test_no_more_requests_are_received_than_may_be(wires: Wires) -> None:
+    replica = wires.replica(0)
+    client = a_client(wires, replica)
+    for _ in range(6):
+        client.raw.send(bytes(1000))
+    until_ready(replica)
+    assert replica.drain(max_requests=0) == []
+    sizes: list[int] = []
+    while sum(sizes) < 6:
+        assert replica.wait(int(DEADLINE_S * 1000))
+        sizes.append(len(replica.drain(max_requests=2) if len(sizes) % 2 else replica.drain(max_request_bytes=1500)))
+
+    assert max(sizes) <= 2
+
+
+def until_ready(replica: ZmqTransport) -> None:
+    """Waits until a request has come, and leaves it where it is."""
+    assert replica.wait(int(DEADLINE_S * 1000))

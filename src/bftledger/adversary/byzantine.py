@@ -8,7 +8,7 @@ core's, so it can go straight again at any time (`end`); what it says beside the
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, cast
 
@@ -20,6 +20,7 @@ from bftledger.base.genesis import Genesis
 from bftledger.base.ids import Millis, ReplicaId
 from bftledger.engine.engine import Engine, Round
 from bftledger.engine.opening import Ledger
+from bftledger.engine.work import WORK_PER_ROUND
 from bftledger.ledger import client_wire
 from bftledger.ledger.client_messages import Reply
 from bftledger.pbft import frames, wire
@@ -190,17 +191,17 @@ class Byzantine:
         elif not isinstance(timer, Later):
             self.engine.on_timer(timer, now)
 
-    def end_round(self, now: Millis) -> Round:
+    def end_round(self, now: Millis, work: int = WORK_PER_ROUND, *, looks_up: bool = True) -> Round:
         """Ends the honest engine's round, and returns what is done instead of what that wants done."""
         self.scene.now = now
-        honest = self.engine.end_round(now)
+        honest = self.engine.end_round(now, work, looks_up=looks_up)
         acting = self._acting()
         self.last_lies.clear()
         self.withheld.clear()
         self.last_client_lies.clear()
         self.withheld_replies.clear()
         self.ignored.clear()
-        finished = Round(timers=honest.timers, has_more=honest.has_more)
+        finished = replace(honest, to_peers=[], to_clients=[], to_end=[])
         self._send_to_peers(honest, acting, finished)
         self._send_to_clients(honest, acting, finished)
         self._start_timers(finished)

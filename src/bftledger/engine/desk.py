@@ -16,12 +16,22 @@ from bftledger.base.ids import Millis, ReplicaId, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.engine.answers import Answer, Waiter
 from bftledger.engine.archive import Archive
+from bftledger.engine.aside import Aside, Stopwatch, Taken, stopped
 from bftledger.engine.forgers import Forgers
 from bftledger.engine.intake import Intake
 from bftledger.engine.opening import Ledger
 from bftledger.engine.reads import Reads
 from bftledger.engine.submissions import RETRY_MS, Submissions
-from bftledger.engine.work import BLOCK_BYTES_PER_WORK, WORK_PER_LEAF, WORK_PER_LOOKUP, WORK_PER_REQUEST, Work, work_of
+from bftledger.engine.work import (
+    BLOCK_BYTES_PER_WORK,
+    WORK_PER_LEAF,
+    WORK_PER_LOOKUP,
+    WORK_PER_REQUEST,
+    WORK_PER_ROUND,
+    Work,
+    is_lookup,
+    work_of,
+)
 from bftledger.ledger import client_wire
 from bftledger.ledger.client_messages import (
     AskBlock,
@@ -54,22 +64,35 @@ class Desk:
     """Serves one replica's clients: `on_…` take things in, `take_…` hand them out at the end of the round."""
 
     def __init__(
-        self, *, genesis: Genesis, store: Store, ledger: Ledger, replica: Replica, door: Authenticator
+        self,
+        *,
+        genesis: Genesis,
+        store: Store,
+        ledger: Ledger,
+        replica: Replica,
+        door: Authenticator,
+        stopwatch: Stopwatch = stopped,
     ) -> None:
+        """`stopwatch`: by which it is said what clients take (`take_aside`)."""
         self._replica = replica
         self._archive = Archive(genesis, store, ledger)
         self._work = Work()
+        self._aside = Aside(stopwatch)
         self.forgers = Forgers()
         self.submissions = Submissions(
             genesis, ledger, self._archive, replica.state, door, work=self._work, forgers=self.forgers
         )
         self.reads = Reads(ledger, self._archive, self._work)
         self.intake = Intake()
+        self.lookups = Intake()
+        """Those who need an old block read, and had their turn in a round that reads none."""
         self.put_back: dict[bytes, bytes] = {}
         """Of which connections the oldest frame waits for the turn to have a block read, and that frame."""
         self._answers: list[Answer] = []
         self._is_unsettled = False
         self._may_be_forgotten = False
+        self._is_theirs_first = False
+        """Whether those in `lookups` are served first in this round."""
         self._heard: dict[ReplicaId, Millis] = {}
         self._started: Millis | None = None
         self.dropped: Counter[str] = Counter()
@@ -90,8 +113,12 @@ class Desk:
         if self.forgers.is_shunned(route, now):
             self._shun(route, frame, now)
             return
-        for crowded_out, other in self.intake.put(route, frame):
+        self._keep(self.intake, route, frame)
+
+    def _keep(self, intake: Intake, route: bytes, frame: bytes) -> None:
+        for crowded_out, other in intake.put(route, frame):
             # Whoever floods makes others' frames come here, too, and no round's work covers it: only a glance, then.
+            self._aside.glanced()
             if self.put_back.get(crowded_out) is other:
                 del self.put_back[crowded_out]
             request_id = client_wire.request_id_of(other)
@@ -103,6 +130,7 @@ class Desk:
 
     def _shun(self, route: bytes, frame: bytes, now: Millis) -> None:
         """Drops a forger's frame at a glance, and says when to come again, if it is a request."""
+        self._aside.glanced()
         self.dropped["Forger"] += 1
         request_id = client_wire.request_id_of(frame)
         if request_id is not None and (retry_ms := self.forgers.tell(route, now)) is not None:
@@ -116,32 +144,82 @@ class Desk:
     @property
     def is_behind(self) -> bool:
         """Whether somebody waits for nothing but the work of another round."""
-        return len(self.intake) > 0 or self.submissions.is_behind or self.reads.is_behind
+        return len(self.intake) > 0 or len(self.lookups) > 0 or self.submissions.is_behind or self.reads.is_behind
 
     @property
     def has_more(self) -> bool:
         """Whether something is left for the next round."""
-        return len(self.intake) > 0 or self._is_unsettled
+        return len(self.intake) > 0 or len(self.lookups) > 0 or self._is_unsettled
 
-    def serve(self, now: Millis) -> None:
-        """Looks at requests, as far as the round's work for clients goes."""
-        work = self._work
-        work.begin_round()
-        while not work.is_spent and (item := self.intake.take()) is not None:
+    @property
+    def waits_for_lookup(self) -> bool:
+        """Whether nobody is left but those who wait for rounds that look up old blocks."""
+        return len(self.lookups) > 0 and not (len(self.intake) > 0 or self._is_unsettled)
+
+    def serve(self, now: Millis, units: int = WORK_PER_ROUND, *, looks_up: bool = True) -> None:
+        """Looks at requests, as far as so much work goes, and at the submissions among them that are new.
+
+        Not if it `looks_up`: those whose turn it is and who need an old block read let others by, and wait for a round
+        that does.
+        """
+        begin_s = self._aside.stopwatch()
+        self._work.begin_round(units)
+        self._is_theirs_first = not self._is_theirs_first  # whoever is first in a round may leave nothing
+        if looks_up and self._is_theirs_first:
+            self._look_up_waiting(now)
+        self._serve_in_turn(now, looks_up=looks_up)
+        if looks_up:
+            self._look_up_waiting(now)
+        self._answers += self.submissions.admit(now)
+        self._aside.served(units - self._work.left, self._aside.stopwatch() - begin_s)
+
+    def _serve_in_turn(self, now: Millis, *, looks_up: bool) -> None:
+        while not self._work.is_spent and (item := self.intake.take()) is not None:
             route, frame = item
             may_read = self.put_back.pop(route, None) is frame
-            if self.forgers.is_shunned(route, now):
-                self._shun(route, frame, now)
-                continue
-            work.spend(WORK_PER_REQUEST if may_read else work_of(frame))
-            left = work.left
-            if (request := self._decode(route, frame)) is None:
-                continue
-            if not self._serve(route, request, now, may_read=may_read):
-                self.put_back[route] = frame
-                self.intake.put_back(route, frame, WORK_PER_LOOKUP)
-            elif (more := left - work.left - (WORK_PER_LOOKUP if may_read else 0)) > 0:
-                self.intake.charge(route, more)
+            if not (may_read or is_lookup(frame)):
+                self._serve_one(route, frame, now)
+            elif looks_up:
+                self._look_up_for(self.intake, route, frame, now, ranked=WORK_PER_LOOKUP if may_read else 0)
+            else:
+                self._work.spend(WORK_PER_REQUEST)
+                self._keep(self.lookups, route, frame)
+
+    def _look_up_waiting(self, now: Millis) -> None:
+        while not self._work.is_spent and (item := self.lookups.take()) is not None:
+            self._look_up_for(self.lookups, *item, now, ranked=0)
+
+    def _look_up_for(self, intake: Intake, route: bytes, frame: bytes, now: Millis, *, ranked: int) -> None:
+        """Serves one that needs an old block read. `ranked`: more work than its frame says has it had its turn for."""
+        work, aside = self._work, self._aside
+        begin, begin_s = work.left, aside.stopwatch()
+        self._serve_one(route, frame, now, may_read=not is_lookup(frame), intake=intake, ranked=ranked)
+        aside.looked_up(begin - work.left, aside.stopwatch() - begin_s)
+
+    def _serve_one(
+        self,
+        route: bytes,
+        frame: bytes,
+        now: Millis,
+        *,
+        may_read: bool = False,
+        intake: Intake | None = None,
+        ranked: int = 0,
+    ) -> None:
+        """Serves what was just taken from that intake, or from that which is for all."""
+        work, intake = self._work, intake or self.intake
+        if self.forgers.is_shunned(route, now):
+            self._shun(route, frame, now)
+            return
+        work.spend(WORK_PER_REQUEST if may_read else work_of(frame))
+        left = work.left
+        if (request := self._decode(route, frame)) is None:
+            return
+        if not self._serve(route, request, now, may_read=may_read):
+            self.put_back[route] = frame
+            intake.put_back(route, frame, WORK_PER_LOOKUP)
+        elif (more := left - work.left - ranked) > 0:
+            intake.charge(route, more)
 
     def _decode(self, route: bytes, frame: bytes) -> Request | None:
         try:
@@ -171,6 +249,7 @@ class Desk:
 
     def on_no_room(self, tx_id: TxId) -> None:
         """The core refused a submitted transaction."""
+        self._aside.had_no_room(tx_id)
         self._answers += self.submissions.on_no_room(tx_id)
 
     def on_executed(self, executed: Executed, unsettled: Collection[TxId]) -> None:
@@ -206,10 +285,15 @@ class Desk:
 
     # ── what comes of it ──
 
-    def take_submitted(self, now: Millis) -> tuple[Transaction, ...]:
+    def take_submitted(self) -> tuple[Transaction, ...]:
         """The transactions that clients submitted in this round and the core should be given."""
-        self._answers += self.submissions.admit(now)
-        return self.submissions.take_fresh()
+        submitted = self.submissions.take_fresh()
+        self._aside.is_new(submitted)
+        return submitted
+
+    def take_aside(self) -> Taken:
+        """What this round has spent on clients beside new transactions."""
+        return self._aside.take()
 
     def take_answers(self) -> list[tuple[bytes, bytes]]:
         """Which frame to send to which connection. To be called when the round is durable."""
@@ -217,7 +301,9 @@ class Desk:
             self._work.turn_to_waiters()
             self._answers += self.submissions.settle()
             self._work.turn_to_waiters()  # or those who submit would leave nothing to those who read
+            begin_s = self._aside.stopwatch()
             self._answers += self.reads.settle()
+            self._aside.read(self._aside.stopwatch() - begin_s)
             self._is_unsettled = self.submissions.is_behind or self.reads.is_behind
         answers, self._answers = self._answers, []
         return [(route, client_wire.encode(reply)) for route, reply in answers]

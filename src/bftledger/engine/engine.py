@@ -16,8 +16,10 @@ from bftledger.base.errors import BadProof, BadSignature, BftLedgerError, Malfor
 from bftledger.base.genesis import Genesis
 from bftledger.base.ids import Millis, ReplicaId, Seq, TxId
 from bftledger.base.transaction import Transaction
+from bftledger.engine.aside import Stopwatch, Taken, stopped
 from bftledger.engine.desk import Desk
 from bftledger.engine.opening import NOT_AHEAD, genesis_block_hash, open_ledger
+from bftledger.engine.work import WORK_PER_ROUND
 from bftledger.ledger.block import Block
 from bftledger.ledger.chain import verify_segment, verify_way
 from bftledger.ledger.executor import Executed
@@ -90,6 +92,12 @@ class Round:
     """Connections of clients that have nothing more to say here (`forgers`)."""
     has_more: bool = False
     """Clients' requests are left: the next round should begin at once, after what peers and timers have for it."""
+    is_ordering: bool = False
+    """Transactions are pending, or a block was executed."""
+    waits_for_lookup: bool = False
+    """There is nothing for the next round to do, unless it looks up old blocks."""
+    aside: Taken = field(default_factory=Taken)
+    """What it took for clients beside new transactions."""
 
 
 class Engine:
@@ -106,10 +114,12 @@ class Engine:
         machine: StateMachine,
         store: Store,
         door: Authenticator | None = None,
+        stopwatch: Stopwatch = stopped,
     ) -> None:
         """Opens the ledger of `store` and recovers the core from it. Raises `StoreError`: then it must not vote.
 
-        `door`: what turns frames into messages, if it is not to be one of its own.
+        `door`: what turns frames into messages, if it is not to be one of its own. `stopwatch`: by which rounds say
+        what clients took; nothing else depends on it.
         """
         self.me = me
         self.genesis = genesis
@@ -134,7 +144,14 @@ class Engine:
             recent=recall_recent(store, recall, SPAN),
             evidence=recall_evidence(store, genesis.group, verifier),
         )
-        self.desk = Desk(genesis=genesis, store=store, ledger=self.ledger, replica=self.replica, door=self.door)
+        self.desk = Desk(
+            genesis=genesis,
+            store=store,
+            ledger=self.ledger,
+            replica=self.replica,
+            door=self.door,
+            stopwatch=stopwatch,
+        )
         self._longest_way = max(BLOCKS_PER_ANSWER, settings.window)
         self.ignored: Counter[Ignored] = Counter()
         self.dropped: Counter[str] = Counter()
@@ -147,6 +164,7 @@ class Engine:
         self._admitted: set[TxId] = set()
         """What clients submitted in this round: it needs no second look when it is passed on."""
         self._has_promised = False
+        self._has_executed = False
         self._convictions: list[Evidence] = []
         """What this round found."""
         self._halted: Halted | None = None
@@ -189,16 +207,19 @@ class Engine:
             return
         self._step(TimerFired(timer), now)
 
-    def end_round(self, now: Millis) -> Round:
+    def end_round(self, now: Millis, work: int = WORK_PER_ROUND, *, looks_up: bool = True) -> Round:
         """Makes the round durable and returns what it wants done.
+
+        `work`: what may be spent on clients' requests (`work.py`); those that it does not cover wait. 0: all do. Not if
+        it `looks_up`: so do those that need old blocks read.
 
         Raises `StoreError` if the medium fails and `Halted` if the replica must not go on: nothing may be sent then,
         and no later round makes up for it.
         """
         if self._halted is not None:
             raise self._halted
-        self.desk.serve(now)
-        submitted = self.desk.take_submitted(now)
+        self.desk.serve(now, work, looks_up=looks_up)
+        submitted = self.desk.take_submitted()
         if submitted:
             self._admitted = {tx.id for tx in submitted}
             self._step(Submitted(submitted), now)
@@ -215,6 +236,10 @@ class Engine:
         finished.to_clients += self.desk.take_answers()
         finished.to_end = self.desk.forgers.take_new()
         finished.has_more = self.desk.has_more
+        finished.waits_for_lookup = self.desk.waits_for_lookup
+        finished.is_ordering = self._has_executed or len(self.replica.state.pool) > 0
+        finished.aside = self.desk.take_aside()
+        self._has_executed = False
         return finished
 
     def counters(self) -> dict[str, int]:
@@ -374,7 +399,7 @@ class Engine:
         return Delivered(seq, executed.block.hash, settled, _load(executed))
 
     def _save_block(self, executed: Executed) -> None:
-        self._has_promised = True
+        self._has_promised = self._has_executed = True
         self.store.save_block(self.ledger.rows(executed))
 
     def _install(self, message: Blocks) -> Event:

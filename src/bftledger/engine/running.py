@@ -5,6 +5,7 @@ from typing import Protocol
 from bftledger.base.ids import Millis, ReplicaId
 from bftledger.engine.engine import Round
 from bftledger.engine.opening import Ledger
+from bftledger.engine.work import WORK_PER_ROUND
 from bftledger.pbft.replica import Replica
 from bftledger.pbft.timers import Timer
 
@@ -38,7 +39,7 @@ class Running(Protocol):
         """A timer ran out that an earlier round started."""
         ...
 
-    def end_round(self, now: Millis) -> Round:
+    def end_round(self, now: Millis, work: int = WORK_PER_ROUND, *, looks_up: bool = True) -> Round:
         """Makes the round durable and returns what it wants done. Raises `StoreError` and `Halted`."""
         ...
 

@@ -68,10 +68,17 @@ _LOOKUPS: Final = frozenset(
 
 def work_of(frame: bytes) -> int:
     """What it takes to serve a request, as far as that is known before it is decoded."""
-    is_lookup = frame[: client_wire.REQUEST_OUTLINE_BYTES] in _LOOKUPS
-    size = len(frame)
-    unusual = min(max(0, size - USUAL_BYTES), BYTES_THAT_COUNT_TWICE)
-    return WORK_PER_REQUEST + size + unusual + (WORK_PER_LOOKUP if is_lookup else 0)
+    return work_of_submission(len(frame)) + (WORK_PER_LOOKUP if is_lookup(frame) else 0)
+
+
+def is_lookup(frame: bytes) -> bool:
+    """Whether a request is a question about the past."""
+    return frame[: client_wire.REQUEST_OUTLINE_BYTES] in _LOOKUPS
+
+
+def work_of_submission(size: int) -> int:
+    """What it takes to look at a request of so many bytes, and at the signature in it."""
+    return WORK_PER_REQUEST + size + min(max(0, size - USUAL_BYTES), BYTES_THAT_COUNT_TWICE)
 
 
 class Work:
@@ -87,9 +94,9 @@ class Work:
         """Whether whatever else there is to do has to wait for the next round."""
         return self.left <= 0
 
-    def begin_round(self) -> None:
-        """All of it is there."""
-        self.left = WORK_PER_ROUND
+    def begin_round(self, work: int = WORK_PER_ROUND) -> None:
+        """So much of it is there."""
+        self.left = work
 
     def turn_to_waiters(self) -> None:
         """The next are some who waited."""

@@ -98,16 +98,27 @@ class Transport(Protocol):
         """
         ...
 
-    def drain(self, max_messages: int = DRAIN_MESSAGES, max_bytes: int = DRAIN_BYTES) -> list[Incoming]:
+    def drain(
+        self,
+        max_messages: int = DRAIN_MESSAGES,
+        max_bytes: int = DRAIN_BYTES,
+        *,
+        max_requests: int = DRAIN_MESSAGES,
+        max_request_bytes: int = DRAIN_BYTES,
+    ) -> list[Incoming]:
         """What has arrived, without waiting: peers first, then clients.
 
-        Takes from either side at most `max_messages`, and no more once it has `max_bytes`; each side takes turns
-        among its connections, so who floods is waited for no longer than the others.
+        Takes from either side at most `max_messages`, and no more once it has `max_bytes`, of clients also no more than
+        `max_requests` and `max_request_bytes` say; each side takes turns among its connections, so who floods is waited
+        for no longer than the others.
         """
         ...
 
-    def wait(self, timeout_ms: int) -> bool:
-        """Sleeps until there is something to drain or `wake` is called (True), or `timeout_ms` are over (False)."""
+    def wait(self, timeout_ms: int, *, for_clients: bool = True) -> bool:
+        """Sleeps until there is something to drain or `wake` is called (True), or `timeout_ms` are over (False).
+
+        Not `for_clients`: until there is something of peers.
+        """
         ...
 
     def wake(self) -> None:

@@ -96,8 +96,11 @@ class ZmqTransport:
         self._ready: set[Any] | None = None
         """What had something to be received when `wait` returned, until `drain`; else None."""
         self._poller: Final = zmq.Poller()
-        for source in (self._peers, self._clients, *self._control, self._wake_in.fileno()):
+        self._poller_of_peers: Final = zmq.Poller()
+        for source in (self._peers, *self._control, self._wake_in.fileno()):
             self._poller.register(source, zmq.POLLIN)
+            self._poller_of_peers.register(source, zmq.POLLIN)
+        self._poller.register(self._clients, zmq.POLLIN)
 
     @property
     def traffic(self) -> Traffic:
@@ -157,7 +160,14 @@ class ZmqTransport:
             self._client_connections.end(connection)
             self._traffic.ended_connections += 1
 
-    def drain(self, max_messages: int = DRAIN_MESSAGES, max_bytes: int = DRAIN_BYTES) -> list[Incoming]:
+    def drain(
+        self,
+        max_messages: int = DRAIN_MESSAGES,
+        max_bytes: int = DRAIN_BYTES,
+        *,
+        max_requests: int = DRAIN_MESSAGES,
+        max_request_bytes: int = DRAIN_BYTES,
+    ) -> list[Incoming]:
         incoming: list[Incoming] = []
         ready, self._ready = self._ready, None
         if ready is None:  # nobody has waited since, who would know
@@ -168,15 +178,15 @@ class ZmqTransport:
         if self._peers in ready:
             self._drain_peers(incoming, max_messages, max_bytes)
         if self._clients in ready:
-            self._drain_clients(incoming, max_messages, max_bytes)
+            self._drain_clients(incoming, min(max_messages, max_requests), min(max_bytes, max_request_bytes))
         self._traffic.received += len(incoming)
         return incoming
 
-    def wait(self, timeout_ms: int) -> bool:
+    def wait(self, timeout_ms: int, *, for_clients: bool = True) -> bool:
         deadline = time.monotonic() + timeout_ms / 1000
         while True:
             remaining_ms = math.ceil((deadline - time.monotonic()) * 1000)
-            ready = self._poll(max(0, remaining_ms))
+            ready = self._poll(max(0, remaining_ms), for_clients=for_clients)
             woken = self._wake_in.fileno() in ready
             if woken:
                 self._clear_wake()
@@ -209,9 +219,10 @@ class ZmqTransport:
         options.listen(socket, self._key, domain, self._limits)
         return socket
 
-    def _poll(self, timeout_ms: int) -> set[Any]:
+    def _poll(self, timeout_ms: int, *, for_clients: bool = True) -> set[Any]:
         """The sources that have something to be received: one question for all of them."""
-        return {source for source, _ in self._poller.poll(timeout_ms)}
+        poller = self._poller if for_clients else self._poller_of_peers
+        return {source for source, _ in poller.poll(timeout_ms)}
 
     def _drain_peers(self, incoming: list[Incoming], messages: int, max_bytes: int) -> None:
         receive, sender = self._peers.recv, self._members.sender

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Final, TextIO
@@ -20,9 +21,10 @@ from bftledger.base.ids import ReplicaId
 from bftledger.engine.engine import Engine, Halted
 from bftledger.engine.running import Running
 from bftledger.home.home import Home
-from bftledger.net.transport import FromPeer, Transport
+from bftledger.net.transport import FromClient, FromPeer, Transport
 from bftledger.net.zmq import ZmqTransport
 from bftledger.node.clock import Timers, wall_ms
+from bftledger.node.pace import Pace
 from bftledger.storage.sqlite import SqliteStore
 
 IDLE_MS: Final = 1_000
@@ -39,8 +41,10 @@ class Driver:
         self._engine = engine
         self._transport = transport
         self._timers = Timers()
+        self.pace: Final = Pace()
         self._stopping = False
         self._has_more = False
+        self._waits_for_lookup = False
 
     def stop(self) -> None:
         """Ends `run` after the round under way. Safe from signal handlers and other threads."""
@@ -58,34 +62,60 @@ class Driver:
 
     def _run(self) -> None:
         self._engine.start(wall_ms())
-        self._end_round()
+        self._end_round(0.0)
         while not self._stopping:
-            # What a round had no time for must not wait for something else to happen.
-            self._transport.wait(0 if self._has_more else self._timers.until_next_ms(IDLE_MS))
-            self._take_in()
-            self._end_round()
+            self._wait()
+            self._end_round(self._take_in())
 
-    def _take_in(self) -> None:
+    def _wait(self) -> None:
+        timeout_ms = self._timers.until_next_ms(IDLE_MS)
+        if pause_ms := self.pace.pause_ms:
+            self._transport.wait(min(timeout_ms, pause_ms), for_clients=False)
+        elif self._has_more:  # what a round had no time for must not wait for something else to happen
+            self._transport.wait(min(timeout_ms, self.pace.lookups_pause_ms) if self._waits_for_lookup else 0)
+        else:
+            self._transport.wait(timeout_ms)
+        self.pace.go_on()
+
+    def _take_in(self) -> float:
+        """Returns how many seconds it took to take in clients' requests."""
         now = wall_ms()
-        for item in self._transport.drain():
+        begin_s = time.monotonic()
+        incoming = self._transport.drain(max_requests=self.pace.requests, max_request_bytes=self.pace.request_bytes)
+        drained_s = time.monotonic() - begin_s
+        requests: list[FromClient] = []
+        for item in incoming:
             if isinstance(item, FromPeer):
                 self._engine.on_peer(item.replica, item.frame, now)
             else:
-                self._engine.on_client(item.route, item.frame, now)
+                requests.append(item)
         for timer in self._timers.take_expired():
             self._engine.on_timer(timer, now)
+        begin_s = time.monotonic()
+        for request in requests:
+            self._engine.on_client(request.route, request.frame, now)
+        return time.monotonic() - begin_s + drained_s * len(requests) / max(1, len(incoming))
 
-    def _end_round(self) -> None:
-        finished = self._engine.end_round(wall_ms())
-        self._has_more = finished.has_more
+    def _end_round(self, taken_in_s: float) -> None:
+        pace = self.pace
+        finished = self._engine.end_round(wall_ms(), pace.work, looks_up=pace.lookups_pause_ms == 0)
+        self._has_more, self._waits_for_lookup = finished.has_more, finished.waits_for_lookup
         for effect in finished.timers:
             self._timers.apply(effect)
         for replica, frame in finished.to_peers:
             self._transport.send_peer(replica, frame)
+        begin_s = time.monotonic()
         for route, frame in finished.to_clients:
             self._transport.send_client(route, frame)
         for route in finished.to_end:
             self._transport.end_client(route)
+        moved_s = taken_in_s + time.monotonic() - begin_s
+        aside = finished.aside
+        pace.spent(
+            lookups_s=aside.lookups_s,
+            others_s=aside.others_s + aside.share * moved_s,
+            is_ordering=finished.is_ordering,
+        )
 
 
 def as_it_is(engine: Engine) -> Running:
@@ -125,6 +155,7 @@ def run_replica(
             settings=home.config.protocol,
             machine=machine,
             store=store,
+            stopwatch=time.monotonic,
         )
         transport = ZmqTransport(
             key=secrets.transport,
@@ -153,7 +184,7 @@ def run_replica(
             except Halted as error:
                 raise OperatorError(f"replica {replica} has halted: {error}; keep its data and find out why") from None
             running.close()
-            if counted := count(running.counters(), transport.traffic.counters()):
+            if counted := count(running.counters(), transport.traffic.counters(), driver.pace.counters()):
                 print(f"replica {replica}: {counted}", file=log, flush=True)
         print(f"replica {replica}: stopped at block {engine.ledger.tip.height}", file=log, flush=True)
     return 0

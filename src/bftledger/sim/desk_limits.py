@@ -20,6 +20,7 @@ from bftledger.pbft.settings import Settings
 def desk_bounds(desk: Desk, settings: Settings) -> Iterator[Bound]:
     """All of it."""
     yield from intake_bounds(desk.intake, desk.put_back)
+    yield from intake_bounds(desk.lookups, {})
     yield Bound("connections that are remembered as forgers'", len(desk.forgers), forgers.MAX_REMEMBERED)
     yield Bound("connections that are shunned", desk.forgers.shunned, len(desk.forgers))
     yield from submission_bounds(desk.submissions, settings)
