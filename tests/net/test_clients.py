@@ -7,7 +7,7 @@ import zmq
 
 from bftledger.base.ids import ReplicaId
 from bftledger.net.options import Limits
-from bftledger.net.transport import FromClient, FromPeer
+from bftledger.net.transport import FromClient, FromPeer, Incoming
 from bftledger.net.zmq import ZmqTransport
 from tests.net.wires import DEADLINE_S, Socket, Wires, a_client, reachable, receive, until
 
@@ -158,6 +158,22 @@ def test_requests_that_are_not_to_be_received_wait_and_wake_nobody(wires: Wires)
 
     assert [incoming.frame for incoming in replica.drain()] == [b"vote"]
     assert [incoming.frame for incoming in receive(replica)] == [b"second"]
+
+
+def test_messages_of_several_frames_count_with_their_bytes(wires: Wires) -> None:
+    replica = wires.replica(0)
+    client = a_client(wires, replica)
+    for _ in range(4):
+        client.raw.send_multipart([b"", bytes(2_000)])
+    client.raw.send(b"request")
+    received: list[Incoming] = []
+    while not received:
+        before = replica.traffic.malformed
+        replica.wait(5)
+        received = replica.drain(max_request_bytes=1_000)
+        assert replica.traffic.malformed <= before + 1
+
+    assert replica.traffic.malformed == 4
 
 
 def test_no_more_requests_are_received_than_may_be(wires: Wires) -> None:

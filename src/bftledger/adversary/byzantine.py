@@ -19,6 +19,7 @@ from bftledger.base.errors import BadProof, BadSignature, Malformed
 from bftledger.base.genesis import Genesis
 from bftledger.base.ids import Millis, ReplicaId
 from bftledger.engine.engine import Engine, Round
+from bftledger.engine.intake import MAX_FRAMES
 from bftledger.engine.opening import Ledger
 from bftledger.engine.work import WORK_PER_ROUND
 from bftledger.ledger import client_wire
@@ -191,10 +192,10 @@ class Byzantine:
         elif not isinstance(timer, Later):
             self.engine.on_timer(timer, now)
 
-    def end_round(self, now: Millis, work: int = WORK_PER_ROUND, *, looks_up: bool = True) -> Round:
+    def end_round(self, now: Millis, work: int = WORK_PER_ROUND, lookups: int = MAX_FRAMES) -> Round:
         """Ends the honest engine's round, and returns what is done instead of what that wants done."""
         self.scene.now = now
-        honest = self.engine.end_round(now, work, looks_up=looks_up)
+        honest = self.engine.end_round(now, work, lookups)
         acting = self._acting()
         self.last_lies.clear()
         self.withheld.clear()

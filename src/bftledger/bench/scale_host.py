@@ -175,7 +175,8 @@ class Inbox:
 
 
 class ReplicaHost(Host):
-    """A replica: its engine on its store, driven as `node.driver` drives it."""
+    """A replica: its engine on its store, driven as `node.driver` drives it, but for the pace (`node.pace`): all its
+    clients bring new transactions only."""
 
     def __init__(
         self,

@@ -33,6 +33,9 @@ class Aside:
         self._requests_s = 0.0
         self._reads_s = 0.0
         self._lookups_s = 0.0
+        self._answers = 0
+        self._receipts = 0
+        self._encoding_s = 0.0
 
     def glanced(self) -> None:
         """A frame was dropped unread."""
@@ -53,6 +56,12 @@ class Aside:
         """Reads that had waited were answered."""
         self._reads_s += seconds
 
+    def answered(self, answers: int, receipts: int, encoding_s: float) -> None:
+        """So many answers leave, so many of them to those who waited for what they had submitted."""
+        self._answers += answers
+        self._receipts += receipts
+        self._encoding_s += encoding_s
+
     def is_new(self, transactions: Iterable[Transaction]) -> None:
         """Of what was looked at, these are transactions that the core is given."""
         self._new |= {tx.id: work_of_submission(len(tx.encoded)) for tx in transactions}
@@ -64,8 +73,11 @@ class Aside:
     def take(self) -> "Taken":
         """What it was in this round."""
         share = max(0.0, 1 - sum(self._new.values()) / self._work) if self._work > 0 else 0.0
-        taken = Taken(share, max(0.0, share * self._requests_s + self._reads_s), self._lookups_s)
-        self._work, self._requests_s, self._reads_s, self._lookups_s = 0, 0.0, 0.0, 0.0
+        of_answers = 1 - self._receipts / self._answers if self._answers else 0.0
+        others_s = share * self._requests_s + self._reads_s + of_answers * self._encoding_s
+        taken = Taken(share, of_answers, max(0.0, others_s), self._lookups_s)
+        self._work = self._answers = self._receipts = 0
+        self._requests_s = self._reads_s = self._lookups_s = self._encoding_s = 0.0
         self._new.clear()
         return taken
 
@@ -76,8 +88,11 @@ class Taken(NamedTuple):
     share: float = 0.0
     """That part of the work for requests which was for no new transaction and no old block, from 0 to 1."""
 
+    of_answers: float = 0.0
+    """That part of the answers which tells nobody what became of what he waited for in the order, from 0 to 1."""
+
     others_s: float = 0.0
-    """Seconds for these, and for reads that had waited."""
+    """Seconds for both, and for reads that had waited."""
 
     lookups_s: float = 0.0
     """Seconds for what needed old blocks read."""

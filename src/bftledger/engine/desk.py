@@ -18,7 +18,7 @@ from bftledger.engine.answers import Answer, Waiter
 from bftledger.engine.archive import Archive
 from bftledger.engine.aside import Aside, Stopwatch, Taken, stopped
 from bftledger.engine.forgers import Forgers
-from bftledger.engine.intake import Intake
+from bftledger.engine.intake import MAX_FRAMES, Intake
 from bftledger.engine.opening import Ledger
 from bftledger.engine.reads import Reads
 from bftledger.engine.submissions import RETRY_MS, Submissions
@@ -92,7 +92,9 @@ class Desk:
         self._is_unsettled = False
         self._may_be_forgotten = False
         self._is_theirs_first = False
-        """Whether those in `lookups` are served first in this round."""
+        """Whether those in `lookups` are served first in this round, if there are any."""
+        self._lookups_left = 0
+        self._is_paused = False
         self._heard: dict[ReplicaId, Millis] = {}
         self._started: Millis | None = None
         self.dropped: Counter[str] = Counter()
@@ -152,46 +154,55 @@ class Desk:
         return len(self.intake) > 0 or len(self.lookups) > 0 or self._is_unsettled
 
     @property
+    def owes_receipts(self) -> bool:
+        """Whether some who have submitted could be answered and are not: the round's work was spent."""
+        return self.submissions.is_behind
+
+    @property
     def waits_for_lookup(self) -> bool:
         """Whether nobody is left but those who wait for rounds that look up old blocks."""
         return len(self.lookups) > 0 and not (len(self.intake) > 0 or self._is_unsettled)
 
-    def serve(self, now: Millis, units: int = WORK_PER_ROUND, *, looks_up: bool = True) -> None:
+    def serve(self, now: Millis, units: int = WORK_PER_ROUND, lookups: int = MAX_FRAMES) -> None:
         """Looks at requests, as far as so much work goes, and at the submissions among them that are new.
 
-        Not if it `looks_up`: those whose turn it is and who need an old block read let others by, and wait for a round
-        that does.
+        `lookups`: so many at most of those who need an old block read. Others whose turn it is let the rest by, and
+        wait for another round.
         """
         begin_s = self._aside.stopwatch()
         self._work.begin_round(units)
-        self._is_theirs_first = not self._is_theirs_first  # whoever is first in a round may leave nothing
-        if looks_up and self._is_theirs_first:
-            self._look_up_waiting(now)
-        self._serve_in_turn(now, looks_up=looks_up)
-        if looks_up:
-            self._look_up_waiting(now)
+        self._is_paused = units == 0
+        self._lookups_left = lookups
+        if lookups and units and self.lookups:  # whoever is first in a round may leave nothing
+            self._is_theirs_first = not self._is_theirs_first
+            if self._is_theirs_first:
+                self._look_up_waiting(now)
+        self._serve_in_turn(now)
+        self._look_up_waiting(now)
         self._answers += self.submissions.admit(now)
         self._aside.served(units - self._work.left, self._aside.stopwatch() - begin_s)
+        self._work.spend(units - WORK_PER_ROUND)  # who waits for receipts has what any round leaves
 
-    def _serve_in_turn(self, now: Millis, *, looks_up: bool) -> None:
+    def _serve_in_turn(self, now: Millis) -> None:
         while not self._work.is_spent and (item := self.intake.take()) is not None:
             route, frame = item
             may_read = self.put_back.pop(route, None) is frame
             if not (may_read or is_lookup(frame)):
                 self._serve_one(route, frame, now)
-            elif looks_up:
+            elif self._lookups_left:
                 self._look_up_for(self.intake, route, frame, now, ranked=WORK_PER_LOOKUP if may_read else 0)
             else:
                 self._work.spend(WORK_PER_REQUEST)
                 self._keep(self.lookups, route, frame)
 
     def _look_up_waiting(self, now: Millis) -> None:
-        while not self._work.is_spent and (item := self.lookups.take()) is not None:
+        while not self._work.is_spent and self._lookups_left and (item := self.lookups.take()) is not None:
             self._look_up_for(self.lookups, *item, now, ranked=0)
 
     def _look_up_for(self, intake: Intake, route: bytes, frame: bytes, now: Millis, *, ranked: int) -> None:
         """Serves one that needs an old block read. `ranked`: more work than its frame says has it had its turn for."""
         work, aside = self._work, self._aside
+        self._lookups_left -= 1
         begin, begin_s = work.left, aside.stopwatch()
         self._serve_one(route, frame, now, may_read=not is_lookup(frame), intake=intake, ranked=ranked)
         aside.looked_up(begin - work.left, aside.stopwatch() - begin_s)
@@ -207,7 +218,8 @@ class Desk:
         ranked: int = 0,
     ) -> None:
         """Serves what was just taken from that intake, or from that which is for all."""
-        work, intake = self._work, intake or self.intake
+        work = self._work
+        intake = self.intake if intake is None else intake  # an empty one is false
         if self.forgers.is_shunned(route, now):
             self._shun(route, frame, now)
             return
@@ -296,17 +308,27 @@ class Desk:
         return self._aside.take()
 
     def take_answers(self) -> list[tuple[bytes, bytes]]:
-        """Which frame to send to which connection. To be called when the round is durable."""
+        """Which frame to send to which connection. To be called when the round is durable.
+
+        In a round without work for clients, reads that wait go on waiting; receipts do not.
+        """
+        stopwatch, receipts = self._aside.stopwatch, 0
         if self._is_unsettled:
             self._work.turn_to_waiters()
+            receipts = -len(self._answers)
             self._answers += self.submissions.settle()
-            self._work.turn_to_waiters()  # or those who submit would leave nothing to those who read
-            begin_s = self._aside.stopwatch()
-            self._answers += self.reads.settle()
-            self._aside.read(self._aside.stopwatch() - begin_s)
-            self._is_unsettled = self.submissions.is_behind or self.reads.is_behind
+            receipts += len(self._answers)
+            if not self._is_paused:
+                self._work.turn_to_waiters()  # or those who submit would leave nothing to those who read
+                begin_s = stopwatch()
+                self._answers += self.reads.settle()
+                self._aside.read(stopwatch() - begin_s)
+                self._is_unsettled = self.submissions.is_behind or self.reads.is_behind
         answers, self._answers = self._answers, []
-        return [(route, client_wire.encode(reply)) for route, reply in answers]
+        begin_s = stopwatch()
+        frames = [(route, client_wire.encode(reply)) for route, reply in answers]
+        self._aside.answered(len(frames), receipts, stopwatch() - begin_s)
+        return frames
 
     # ── requests that are answered at once ──
 

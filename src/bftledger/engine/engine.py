@@ -18,6 +18,7 @@ from bftledger.base.ids import Millis, ReplicaId, Seq, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.engine.aside import Stopwatch, Taken, stopped
 from bftledger.engine.desk import Desk
+from bftledger.engine.intake import MAX_FRAMES
 from bftledger.engine.opening import NOT_AHEAD, genesis_block_hash, open_ledger
 from bftledger.engine.work import WORK_PER_ROUND
 from bftledger.ledger.block import Block
@@ -92,8 +93,10 @@ class Round:
     """Connections of clients that have nothing more to say here (`forgers`)."""
     has_more: bool = False
     """Clients' requests are left: the next round should begin at once, after what peers and timers have for it."""
+    owes_receipts: bool = False
+    """Some of that are answers to those whose transactions are in a certified block, or will be in none."""
     is_ordering: bool = False
-    """Transactions are pending, or a block was executed."""
+    """It promised something: a vote or a block."""
     waits_for_lookup: bool = False
     """There is nothing for the next round to do, unless it looks up old blocks."""
     aside: Taken = field(default_factory=Taken)
@@ -164,7 +167,6 @@ class Engine:
         self._admitted: set[TxId] = set()
         """What clients submitted in this round: it needs no second look when it is passed on."""
         self._has_promised = False
-        self._has_executed = False
         self._convictions: list[Evidence] = []
         """What this round found."""
         self._halted: Halted | None = None
@@ -207,23 +209,24 @@ class Engine:
             return
         self._step(TimerFired(timer), now)
 
-    def end_round(self, now: Millis, work: int = WORK_PER_ROUND, *, looks_up: bool = True) -> Round:
+    def end_round(self, now: Millis, work: int = WORK_PER_ROUND, lookups: int = MAX_FRAMES) -> Round:
         """Makes the round durable and returns what it wants done.
 
-        `work`: what may be spent on clients' requests (`work.py`); those that it does not cover wait. 0: all do. Not if
-        it `looks_up`: so do those that need old blocks read.
+        `work`: what may be spent on clients' requests (`work.py`); those that it does not cover wait. 0: all do, and
+        reads that have waited as well. `lookups`: so many old blocks may be read for clients.
 
         Raises `StoreError` if the medium fails and `Halted` if the replica must not go on: nothing may be sent then,
         and no later round makes up for it.
         """
         if self._halted is not None:
             raise self._halted
-        self.desk.serve(now, work, looks_up=looks_up)
+        self.desk.serve(now, work, lookups)
         submitted = self.desk.take_submitted()
         if submitted:
             self._admitted = {tx.id for tx in submitted}
             self._step(Submitted(submitted), now)
             self._admitted.clear()
+        self._round.is_ordering = self._has_promised
         if self._has_promised:
             if self._discard:
                 self.store.discard_votes(self._discard)
@@ -237,9 +240,8 @@ class Engine:
         finished.to_end = self.desk.forgers.take_new()
         finished.has_more = self.desk.has_more
         finished.waits_for_lookup = self.desk.waits_for_lookup
-        finished.is_ordering = self._has_executed or len(self.replica.state.pool) > 0
+        finished.owes_receipts = self.desk.owes_receipts
         finished.aside = self.desk.take_aside()
-        self._has_executed = False
         return finished
 
     def counters(self) -> dict[str, int]:
@@ -399,7 +401,7 @@ class Engine:
         return Delivered(seq, executed.block.hash, settled, _load(executed))
 
     def _save_block(self, executed: Executed) -> None:
-        self._has_promised = self._has_executed = True
+        self._has_promised = True
         self.store.save_block(self.ledger.rows(executed))
 
     def _install(self, message: Blocks) -> Event:

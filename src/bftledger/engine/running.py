@@ -4,6 +4,7 @@ from typing import Protocol
 
 from bftledger.base.ids import Millis, ReplicaId
 from bftledger.engine.engine import Round
+from bftledger.engine.intake import MAX_FRAMES
 from bftledger.engine.opening import Ledger
 from bftledger.engine.work import WORK_PER_ROUND
 from bftledger.pbft.replica import Replica
@@ -39,7 +40,7 @@ class Running(Protocol):
         """A timer ran out that an earlier round started."""
         ...
 
-    def end_round(self, now: Millis, work: int = WORK_PER_ROUND, *, looks_up: bool = True) -> Round:
+    def end_round(self, now: Millis, work: int = WORK_PER_ROUND, lookups: int = MAX_FRAMES) -> Round:
         """Makes the round durable and returns what it wants done. Raises `StoreError` and `Halted`."""
         ...
 

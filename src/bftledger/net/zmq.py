@@ -254,7 +254,9 @@ class ZmqTransport:
                 connections.heard(connection)
                 connection.route = route
             if frame.more:
-                self._skip_rest(self._clients)
+                size += self._skip_rest(self._clients)
+                if size >= max_bytes:
+                    return
                 continue
             data = frame.bytes
             incoming.append(FromClient(route, data))
@@ -262,11 +264,18 @@ class ZmqTransport:
             if size >= max_bytes:
                 return
 
-    def _skip_rest(self, socket: "zmq.Socket[bytes]") -> None:
-        """Drops the frames after the first: ZeroMQ delivers a message with all its frames or not at all."""
+    def _skip_rest(self, socket: "zmq.Socket[bytes]") -> int:
+        """Drops the frames after the first: ZeroMQ delivers a message with all its frames or not at all.
+
+        Returns how many bytes they had.
+        """
         self._traffic.malformed += 1
-        while socket.recv(zmq.NOBLOCK, copy=False).more:
-            pass
+        size = 0
+        while True:
+            frame = socket.recv(zmq.NOBLOCK, copy=False)
+            size += len(frame)
+            if not frame.more:
+                return size
 
     def _admit(self) -> None:
         """Decides who may come in, then who has to go for it."""

@@ -45,6 +45,7 @@ class Driver:
         self._stopping = False
         self._has_more = False
         self._waits_for_lookup = False
+        self._owes_receipts = False
 
     def stop(self) -> None:
         """Ends `run` after the round under way. Safe from signal handlers and other threads."""
@@ -62,27 +63,30 @@ class Driver:
 
     def _run(self) -> None:
         self._engine.start(wall_ms())
-        self._end_round(0.0)
+        self._end_round(0.0, 0.0)
         while not self._stopping:
             self._wait()
-            self._end_round(self._take_in())
+            self._end_round(*self._take_in())
 
     def _wait(self) -> None:
         timeout_ms = self._timers.until_next_ms(IDLE_MS)
         if pause_ms := self.pace.pause_ms:
-            self._transport.wait(min(timeout_ms, pause_ms), for_clients=False)
+            self._transport.wait(0 if self._owes_receipts else min(timeout_ms, pause_ms), for_clients=False)
         elif self._has_more:  # what a round had no time for must not wait for something else to happen
             self._transport.wait(min(timeout_ms, self.pace.lookups_pause_ms) if self._waits_for_lookup else 0)
         else:
             self._transport.wait(timeout_ms)
         self.pace.go_on()
 
-    def _take_in(self) -> float:
-        """Returns how many seconds it took to take in clients' requests."""
+    def _take_in(self) -> tuple[float, float]:
+        """Returns how many seconds it took to take in clients' requests, and what was none."""
         now = wall_ms()
+        malformed = self._transport.traffic.malformed
         begin_s = time.monotonic()
         incoming = self._transport.drain(max_requests=self.pace.requests, max_request_bytes=self.pace.request_bytes)
         drained_s = time.monotonic() - begin_s
+        malformed = self._transport.traffic.malformed - malformed
+        per_message_s = drained_s / max(1, len(incoming) + malformed)
         requests: list[FromClient] = []
         for item in incoming:
             if isinstance(item, FromPeer):
@@ -94,12 +98,13 @@ class Driver:
         begin_s = time.monotonic()
         for request in requests:
             self._engine.on_client(request.route, request.frame, now)
-        return time.monotonic() - begin_s + drained_s * len(requests) / max(1, len(incoming))
+        return time.monotonic() - begin_s + per_message_s * len(requests), per_message_s * malformed
 
-    def _end_round(self, taken_in_s: float) -> None:
+    def _end_round(self, requests_s: float, malformed_s: float) -> None:
         pace = self.pace
-        finished = self._engine.end_round(wall_ms(), pace.work, looks_up=pace.lookups_pause_ms == 0)
+        finished = self._engine.end_round(wall_ms(), pace.work, pace.lookups)
         self._has_more, self._waits_for_lookup = finished.has_more, finished.waits_for_lookup
+        self._owes_receipts = finished.owes_receipts
         for effect in finished.timers:
             self._timers.apply(effect)
         for replica, frame in finished.to_peers:
@@ -109,11 +114,11 @@ class Driver:
             self._transport.send_client(route, frame)
         for route in finished.to_end:
             self._transport.end_client(route)
-        moved_s = taken_in_s + time.monotonic() - begin_s
+        sent_s = time.monotonic() - begin_s
         aside = finished.aside
         pace.spent(
             lookups_s=aside.lookups_s,
-            others_s=aside.others_s + aside.share * moved_s,
+            others_s=aside.others_s + aside.share * requests_s + aside.of_answers * sent_s + malformed_s,
             is_ordering=finished.is_ordering,
         )
 

@@ -5,6 +5,7 @@ from types import UnionType
 
 from bftledger.base.ids import Digest, Millis, Seq
 from bftledger.engine.engine import Engine, Round
+from bftledger.engine.intake import MAX_FRAMES
 from bftledger.engine.work import WORK_PER_ROUND
 from bftledger.pbft import checkpoint, normal, recovery
 from bftledger.pbft.effects import Discard, Effect, Persist
@@ -31,10 +32,10 @@ KEPT_VOTES = "a replica that restarts knows what it signed"
 
 
 @breaks("§4.2", "a vote is durable before it leaves", Engine, "end_round")
-def sent_before_durable(engine: Engine, now: Millis, work: int = WORK_PER_ROUND, *, looks_up: bool = True) -> Round:
+def sent_before_durable(engine: Engine, now: Millis, work: int = WORK_PER_ROUND, lookups: int = MAX_FRAMES) -> Round:
     """What a round promised is committed together with the next."""
     has_promised, engine._has_promised = engine._has_promised, getattr(engine, "_is_late", False)
-    finished = _end_round(engine, now, work, looks_up=looks_up)
+    finished = _end_round(engine, now, work, lookups)
     engine._is_late = has_promised  # type: ignore[attr-defined]
     return finished
 
