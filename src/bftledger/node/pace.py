@@ -3,8 +3,8 @@
 Replicas answer anybody, and taking turns by work (`engine.intake`) gives who asks without end all that nobody else asks
 for. On a processor that replicas share, and in rounds that votes wait for, others pay for it. So while transactions are
 being ordered, what needs old blocks read has `SHARE` of the time that passes, and so has all else that is no new
-transaction: reads, other questions, repeats, and what is refused. When the former has spent too much, it waits in the
-intake and lets others by; when the latter has, nothing of clients is received for a while. ZeroMQ takes their
+transaction: reads, other questions, repeats, and what is refused. When the former has spent too much, it waits aside
+(`Desk.lookups`) and lets others by; when the latter has, nothing of clients is received for a while. ZeroMQ takes their
 connections in turn, and TCP makes whoever sends too much wait. Nobody is refused for it. A new transaction waits for
 its connection's turn: for a pause beside a few that send too much, for several beside hundreds.
 
@@ -22,6 +22,7 @@ from bftledger.engine.work import WORK_PER_ROUND
 from bftledger.net.transport import DRAIN_BYTES, DRAIN_MESSAGES
 
 SHARE: Final = 0.1
+"""Of the time that passes, for either kind."""
 
 BURST_S: Final = 0.01
 """So much is there at once when nothing was spent for a while."""
