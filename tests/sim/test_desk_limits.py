@@ -248,7 +248,7 @@ def test_answers_that_stay_behind_are_found() -> None:
     desk = group.engine(0).desk
     assert over(desk_bounds(desk, group.settings)) == []
 
-    desk._answers.append((b"a", desk._status(1, Millis(0))))
+    desk._answers.append((b"a", desk.questions.status(1, Millis(0))))
     assert over(desk_bounds(desk, group.settings)) == ["answers that did not leave with their round: 1, at most 0"]
 
 

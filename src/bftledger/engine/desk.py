@@ -2,17 +2,15 @@
 
 An answer that a quorum must have signed waits for the certificate of its block; answers leave with the round that
 makes them true. What clients can make grow is bounded: transactions in the core's pool, those who wait in
-`submissions` and `reads`, requests in the `intake`; and so is what a round spends on them.
+`submissions` and `reads`, requests in the `intake` and in `lookups`; and so is what a round spends on them.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from typing import Final, assert_never
 
-from bftledger import __version__
 from bftledger.base.errors import Malformed
 from bftledger.base.genesis import Genesis
-from bftledger.base.ids import Millis, ReplicaId, TxId
+from bftledger.base.ids import Millis, TxId
 from bftledger.base.transaction import Transaction
 from bftledger.engine.answers import Answer, Waiter
 from bftledger.engine.archive import Archive
@@ -20,11 +18,10 @@ from bftledger.engine.aside import Aside, Stopwatch, Taken, stopped
 from bftledger.engine.forgers import Forgers
 from bftledger.engine.intake import MAX_FRAMES, Intake
 from bftledger.engine.opening import Ledger
+from bftledger.engine.questions import Questions
 from bftledger.engine.reads import Reads
 from bftledger.engine.submissions import RETRY_MS, Submissions
 from bftledger.engine.work import (
-    BLOCK_BYTES_PER_WORK,
-    WORK_PER_LEAF,
     WORK_PER_LOOKUP,
     WORK_PER_REQUEST,
     WORK_PER_ROUND,
@@ -34,30 +31,18 @@ from bftledger.engine.work import (
 )
 from bftledger.ledger import client_wire
 from bftledger.ledger.client_messages import (
-    AskBlock,
-    AskBlocks,
-    AskFate,
     AskHeight,
-    AskReceipt,
     AskStatus,
-    BlockReply,
     Busy,
     ErrorReply,
-    Fate,
     Query,
-    ReceiptReply,
-    Reply,
     Request,
-    StatusReply,
     Submit,
 )
 from bftledger.ledger.executor import Executed
 from bftledger.pbft.authenticate import Authenticator
 from bftledger.pbft.replica import Replica
 from bftledger.storage.store import Store
-
-HEARD_MS: Final = 3_000
-"""A replica counts as heard if a message of its came within this time."""
 
 
 class Desk:
@@ -74,7 +59,6 @@ class Desk:
         stopwatch: Stopwatch = stopped,
     ) -> None:
         """`stopwatch`: by which it is said what clients take (`take_aside`)."""
-        self._replica = replica
         self._archive = Archive(genesis, store, ledger)
         self._work = Work()
         self._aside = Aside(stopwatch)
@@ -83,6 +67,7 @@ class Desk:
             genesis, ledger, self._archive, replica.state, door, work=self._work, forgers=self.forgers
         )
         self.reads = Reads(ledger, self._archive, self._work)
+        self.questions = Questions(self._archive, self.submissions, replica.state, self._work)
         self.intake = Intake()
         self.lookups = Intake()
         """Those who need an old block read, and had their turn in a round that reads none."""
@@ -95,20 +80,10 @@ class Desk:
         """Whether those in `lookups` are served first in this round, if there are any."""
         self._lookups_left = 0
         self._is_paused = False
-        self._heard: dict[ReplicaId, Millis] = {}
-        self._started: Millis | None = None
         self.dropped: Counter[str] = Counter()
         """Frames that were no requests, by the error that said so, and such as there was no room for, or a forger's."""
 
     # ── what happens ──
-
-    def started(self, now: Millis) -> None:
-        """The replica begins to run."""
-        self._started = now
-
-    def heard(self, replica: ReplicaId, now: Millis) -> None:
-        """A peer handed over an authentic message."""
-        self._heard[replica] = now
 
     def on_frame(self, route: bytes, frame: bytes, now: Millis) -> None:
         """A client's frame; `route` leads back to it."""
@@ -254,9 +229,9 @@ class Desk:
             case Query() | AskHeight():
                 self._answers += self.reads.on_read(waiter, request)
             case AskStatus():
-                self._answers.append((route, self._status(request.request_id, now)))
+                self._answers.append((route, self.questions.status(request.request_id, now)))
             case _:
-                self._answers.append((route, self._look_up(request)))
+                self._answers.append((route, self.questions.look_up(request)))
         return True
 
     def on_no_room(self, tx_id: TxId) -> None:
@@ -329,53 +304,3 @@ class Desk:
         frames = [(route, client_wire.encode(reply)) for route, reply in answers]
         self._aside.answered(len(frames), receipts, stopwatch() - begin_s)
         return frames
-
-    # ── requests that are answered at once ──
-
-    def _look_up(self, request: AskFate | AskReceipt | AskBlock | AskBlocks) -> Reply:
-        """What has to be read for it is work, beyond what counts for the question itself."""
-        number = request.request_id
-        match request:
-            case AskFate(tx_id=tx_id):
-                return self._fate(number, tx_id)
-            case AskReceipt(tx_id=tx_id):
-                place = self._archive.place(tx_id)
-                receipt = self._archive.receipt(place) if place else None
-                if receipt is None:
-                    return self._fate(number, tx_id)
-                self._work.spend(WORK_PER_LEAF * receipt.header.count)
-                return ReceiptReply(request_id=number, receipt=receipt.encode())
-            case AskBlock(height=height):
-                reply = self._archive.block_reply(number, height)
-                if isinstance(reply, BlockReply):
-                    self._work.spend(len(reply.block) // BLOCK_BYTES_PER_WORK)
-                return reply
-            case AskBlocks(count=count):
-                self._work.spend(WORK_PER_LEAF * count)
-                return self._archive.newest_blocks(number, count)
-            case _:
-                assert_never(request)
-
-    def _fate(self, request_id: int, tx_id: TxId) -> Fate:
-        fate = self._archive.fate(request_id, tx_id, is_pending=self.submissions.is_pending(tx_id))
-        if fate.height:
-            self._work.spend(WORK_PER_LEAF * self._archive.header(fate.height).count)
-        return fate
-
-    def _status(self, request_id: int, now: Millis) -> StatusReply:
-        state = self._replica.state
-        heard = {i for i, at in self._heard.items() if now - at <= HEARD_MS} | {state.me}
-        return StatusReply(
-            request_id=request_id,
-            replica=state.me,
-            view=state.view,
-            active=state.active,
-            primary=state.primary,
-            stable=state.low,
-            executed=state.executed,
-            pending=len(state.pool),
-            heard=sum(1 << i for i in heard),
-            convicted=sum(1 << i for i in state.witness.convicted),
-            uptime_ms=Millis(max(0, now - (now if self._started is None else self._started))),
-            version=__version__,
-        )

@@ -175,7 +175,7 @@ class Engine:
 
     def start(self, now: Millis) -> None:
         """The first event of a run."""
-        self.desk.started(now)
+        self.desk.questions.started(now)
         self._step(Started(), now)
 
     def on_peer(self, replica: ReplicaId, frame: bytes, now: Millis) -> None:
@@ -191,7 +191,7 @@ class Engine:
             return
         if message is None:
             return
-        self.desk.heard(replica, now)
+        self.desk.questions.heard(replica, now)
         if isinstance(message, Relay):
             fresh = self._fresh(message.transactions, now)
             self.replica.relayed_in_vain(replica, len(message.transactions) - len(fresh))
