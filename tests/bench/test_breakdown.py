@@ -96,10 +96,10 @@ def test_rows_have_the_figures_that_all_benchmarks_have(result: dict[str, Any]) 
 
 def test_profile_has_a_backups_functions_for_each_size_of_a_batch(result: dict[str, Any]) -> None:
     assert [one["batch"] for one in result["profile"]] == [1, 4]
-    alone, four = ({each["function"]: each["calls_per_tx"] for each in one["functions"]} for one in result["profile"])
-    both = alone.keys() & four.keys()  # those that take most: which ones they are differs from run to run
-    assert both
-    assert sum(alone[name] for name in both) > sum(four[name] for name in both)
+    # libsodium's own function: of what Python has around it, which are among the first is a matter of microseconds
+    checks = [f for one in result["profile"] for f in one["functions"] if "crypto_sign_open" in f["function"]]
+    assert len(checks) == 2
+    assert checks[0]["calls_per_tx"] > checks[1]["calls_per_tx"] >= 1
 
 
 def test_result_is_shown_again_as_a_picture_and_as_a_page(file: Path, result: dict[str, Any], tmp_path: Path) -> None:
