@@ -7,6 +7,9 @@ import pytest
 from bftledger.bench.calibration import SLICE_VARIABLE
 from bftledger.bench.options import WAIT_QUIET_VARIABLE
 
+LONGEST = ("processes", "sim", "schedules", "mutants", "bench")
+"""Directories of tests, by how long their longest file takes."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -18,8 +21,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests come first, so that no worker is left with one of them in the end."""
-    items.sort(key=lambda item: "processes" not in item.path.parts)
+    """What takes longest comes first, so that no worker is left with it in the end (see addopts: pytest-xdist would
+    begin with the files that have most tests)."""
+    items.sort(
+        key=lambda item: LONGEST.index(item.path.parent.name) if item.path.parent.name in LONGEST else len(LONGEST)
+    )
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -13,7 +13,7 @@ from bftledger.pbft import recovery, status, transfer
 from bftledger.pbft.effects import Effect
 from bftledger.pbft.pool import Pool
 from bftledger.pbft.state import State
-from bftledger.sim.campaign import run_seeds
+from bftledger.sim.campaign import Source, run_seeds
 from tests.mutants.catalogue import CANARY, MUTANTS
 from tests.mutants.fit import misfit
 from tests.mutants.hunt import stated
@@ -21,6 +21,7 @@ from tests.mutants.mutant import Mutant, Patch
 from tests.mutants.objection import first_objection, is_catch
 
 STATED = stated()
+_SOUND: dict[tuple[Source, int], str | None] = {}
 EVERY = pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS)
 
 
@@ -42,9 +43,14 @@ def test_a_planted_bug_is_caught(mutant: Mutant) -> None:
 
 @EVERY
 def test_without_the_bug_the_same_run_is_fine(mutant: Mutant) -> None:
-    plan = mutant.campaign.plan(STATED[mutant.name]["seed"])
+    assert _objection_without_bugs(mutant.campaign, STATED[mutant.name]["seed"]) is None
 
-    assert first_objection(plan) is None
+
+def _objection_without_bugs(campaign: Source, seed: int) -> str | None:
+    """Several bugs are caught by the same run: it is run once."""
+    if (campaign, seed) not in _SOUND:
+        _SOUND[campaign, seed] = first_objection(campaign.plan(seed))
+    return _SOUND[campaign, seed]
 
 
 @EVERY
