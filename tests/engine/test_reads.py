@@ -1,10 +1,15 @@
 """Reads: with proof or on a replica's word, at a height, and the newest height that a replica has signed."""
 
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
 import pytest
 
 from bftledger.apps.machine import MALFORMED
 from bftledger.base.ids import Seq
-from bftledger.engine import reads
+from bftledger.engine import heights, reads
 from bftledger.engine.submissions import RETRY_MS
 from bftledger.ledger.block import Block
 from bftledger.ledger.client_messages import AskHeight, BlockReply, Busy, HeightReply, Query, QueryReply, Refused
@@ -231,6 +236,40 @@ def test_reads_that_wait_for_a_height_that_never_comes_make_room_for_others(monk
     group.run(1)
     assert [type(reply) for reply in group.taken()] == [QueryReply]
     assert group.engine(0).desk.reads.waiting == 3
+
+
+def test_no_block_costs_more_because_many_wait_for_heights_that_never_come() -> None:
+    """Seen once: a scan of all in every round halved what the group did, long after who had asked was gone."""
+
+    def lines_run(waiting: int) -> int:
+        group = a_group_of(1)
+        for number in range(waiting):
+            group.ask(0, height(minimum=(1 << 62) + number % 2, number=number), route=b"hostile")
+        group.run(1)
+        assert group.engine(0).desk.reads.waiting == waiting
+        return lines_in(lambda: group.commit(group.transaction()), reads.__file__, heights.__file__)
+
+    assert lines_run(500) == lines_run(1) > 0
+
+
+def lines_in(act: Callable[[], object], *files: str) -> int:
+    """How many lines of these files are run."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal count
+        if frame.f_code.co_filename not in files:
+            return None
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        act()
+    finally:
+        sys.settrace(before)
+    return count
 
 
 def test_reads_beyond_the_bound_are_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 What can be answered is answered when it is asked, as part of the round's work for requests. Many may wait for one
 thing, and when it comes not all of them are answered at once, but in turns, as the rounds' work allows. What they hold
-is bounded, and who has most of it makes room for others.
+is bounded, and who has most of it makes room for others. What nobody can have yet costs a round nothing (`heights`).
 """
 
 from collections.abc import Iterable
@@ -14,6 +14,7 @@ from bftledger.apps.map_proof import MapProof
 from bftledger.base.ids import Seq
 from bftledger.engine.answers import Answer, Waiter
 from bftledger.engine.archive import Archive
+from bftledger.engine.heights import ByHeight
 from bftledger.engine.opening import Ledger
 from bftledger.engine.room import Room
 from bftledger.engine.submissions import RETRY_MS
@@ -59,7 +60,7 @@ class _Read:
     size: int = READ_BYTES
     """What it counts as among all that is held, in bytes."""
 
-    among: "dict[_Read, None] | None" = None
+    among: "ByHeight[_Read] | None" = None
     """The others that wait for the same; None when it is here and their turn has to come."""
 
 
@@ -71,9 +72,9 @@ class Reads:
         self._work = work
         self._ledger = ledger
         self._archive = archive
-        self._ahead: dict[_Read, None] = {}
+        self._ahead: ByHeight[_Read] = ByHeight()
         """Those that wait for a height to be executed."""
-        self._unproven: dict[Seq, dict[_Read, None]] = {}
+        self._unproven: ByHeight[_Read] = ByHeight()
         """Those that wait for the certificate of a height."""
         self._due: Turns[_Read] = Turns()
         self.room: Room[_Read] = Room()
@@ -90,7 +91,7 @@ class Reads:
     @property
     def held(self) -> int:
         """The same, counted anew."""
-        return len(self._ahead) + sum(map(len, self._unproven.values())) + len(self._due)
+        return len(self._ahead) + len(self._unproven) + len(self._due)
 
     @property
     def ranks(self) -> int:
@@ -107,8 +108,18 @@ class Reads:
         """How many of them wait for what is here: none, when a round has ended whose work was not spent."""
         if self.is_behind:
             return 0
-        ahead = sum(read.height <= self._archive.height for read in self._ahead)
-        return ahead + sum(len(some) for height, some in self._unproven.items() if some and self._proof_from(height))
+        ahead = sum(waiting for height, waiting in self._ahead.counts() if height <= self._archive.height)
+        return ahead + sum(waiting for height, waiting in self._unproven.counts() if self._proof_from(height))
+
+    @property
+    def _are_executed(self) -> bool:
+        """Whether the lowest height that some wait for is executed."""
+        return self._ahead.lowest is not None and self._ahead.lowest <= self._archive.height
+
+    @property
+    def _lowest_proof(self) -> _Proof | None:
+        """What proves the lowest height whose certificate some wait for, if it is here."""
+        return None if self._unproven.lowest is None else self._proof_from(self._unproven.lowest)
 
     def on_read(self, waiter: Waiter, request: Query | AskHeight) -> Iterable[Answer]:
         """Takes a read, and answers it if that needs no waiting; and those who must make room for it if it does."""
@@ -124,25 +135,22 @@ class Reads:
 
     def settle(self) -> Iterable[Answer]:
         """Answers what the blocks and certificates of this round have made answerable, as far as its work goes."""
-        for read in [read for read in self._ahead if read.height <= self._archive.height]:
-            del self._ahead[read]
-            self._fall_due(read)
-        for height in sorted(self._unproven):
-            proof = self._proof_from(height)
-            if proof is None:
-                break
-            for read in self._unproven.pop(height):
+        while self._are_executed:
+            for read in self._ahead.take_lowest():
+                self._fall_due(read)
+        while proof := self._lowest_proof:
+            for read in self._unproven.take_lowest():
                 read.proof = proof
                 self._fall_due(read)
         return self._due.serve(self._work, self._resume)
 
-    def _wait(self, read: _Read, among: dict[_Read, None]) -> Iterable[Answer]:
+    def _wait(self, read: _Read, among: ByHeight[_Read]) -> Iterable[Answer]:
         """Keeps a read. Returns what those are told who had to make room, maybe itself."""
         if read.found is not None:
             value, map_proof = read.found
             read.size = max(READ_BYTES, sum(map(len, map_proof.levels)) + len(map_proof.bucket) + len(value or b""))
         read.among = among
-        among[read] = None
+        among.put(read.height, read)
         self.room.put(read.waiter.route, read, read.size)
         answers = []
         while self.room.size > MAX_WAITING * READ_BYTES:
@@ -150,7 +158,7 @@ class Reads:
             if other.among is None:
                 self._due.drop(route, other)
             else:
-                del other.among[other]
+                other.among.drop(other.height, other)
             self._waiting -= 1
             answers.append((route, Busy(request_id=other.waiter.request_id, retry_ms=RETRY_MS)))
         return answers
@@ -187,7 +195,7 @@ class Reads:
         if proof is not None:
             return [self._query_reply(waiter, found, *proof)]
         self._work.spend(WORK_PER_PROOF + len(found[0] or b""))
-        return self._wait(_Read(waiter, request, height, found), self._unproven.setdefault(height, {}))
+        return self._wait(_Read(waiter, request, height, found), self._unproven)
 
     def _query_reply(self, waiter: Waiter, found: _Found, header: Header, certificate: CheckpointCertificate) -> Answer:
         value, map_proof = found
@@ -203,7 +211,7 @@ class Reads:
         proof = self._proof_from(height)
         if proof is None:
             request = AskHeight(request_id=waiter.request_id, minimum=height)
-            return self._wait(_Read(waiter, request, height), self._unproven.setdefault(height, {}))
+            return self._wait(_Read(waiter, request, height), self._unproven)
         return [self._height_reply(waiter, *proof)]
 
     def _height_reply(self, waiter: Waiter, header: Header, certificate: CheckpointCertificate) -> Answer:
