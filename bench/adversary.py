@@ -43,7 +43,7 @@ def measure(options: Namespace) -> Result:
     if options.resume and options.json in (None, "-"):
         raise opt.Misused("--resume goes on with the results in a file: name it with --json")
     if options.keep is not None:
-        options.keep.mkdir(parents=True, exist_ok=True)
+        opt.make_directory(options.keep)
     controls = options.controls
     if controls is None:
         controls = CONTROLS if curves or ALL in _behaviours(options) else 0

@@ -99,6 +99,8 @@ def measure(options: Namespace) -> Result:
         seed=options.seed,
         timeout_s=options.timeout,
     )
+    if options.directory is not None:
+        opt.make_directory(options.directory)
     with ExitStack() as stack:
         prefix = "bftledger-compare-"
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix, dir=options.directory)))

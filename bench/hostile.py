@@ -89,7 +89,7 @@ def measure(options: Namespace) -> Result:
     except OperatorError as error:
         raise opt.Misused(str(error)) from None
     if options.keep is not None:
-        options.keep.mkdir(parents=True, exist_ok=True)
+        opt.make_directory(options.keep)
     setting = Setting.take(
         "hostile",
         seed=options.seed,

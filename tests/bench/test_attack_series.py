@@ -266,3 +266,11 @@ def test_misplaced_every_time_it_counts_as_not_measured(monkeypatch: pytest.Monk
     failed = series.result()["not_measured"]
     assert [(one["behaviour"], one["misplaced"]) for one in failed] == [("slow", True), ("slow", False)]
     assert failed[0]["error"] == "the group changed its primary before the attack, 3 times in a row"
+
+
+def test_what_is_no_result_is_not_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "attacks.json"
+    path.write_text('{"bench": "adversary", "results": [{}]}')
+
+    with pytest.raises(OperatorError, match="is no result of this script as it is now: it lacks 'seed'"):
+        known(path, a_setting())

@@ -283,3 +283,17 @@ def test_load_of_few_cells_is_bars_in_the_unit_that_it_is_judged_by(tmp_path: Pa
     assert "6.7 MB per second in transactions of 4,096 bytes" in payload
     assert ">6.7</text>" in payload
     assert ">16 clients</text>" in payload
+
+
+@pytest.mark.parametrize(
+    ("script", "option"),
+    [("adversary.py", "--keep"), ("hostile.py", "--keep"), ("compare.py", "--directory")],
+)
+def test_a_directory_that_cannot_be_made_is_told_in_one_line(tmp_path: Path, script: str, option: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    ended = show(script, option, str(tmp_path / "file" / "below"))
+
+    assert ended.returncode == 2
+    assert f"{tmp_path}/file/below: cannot be a directory for what is measured: Not a directory" in ended.stderr
+    assert ended.stderr.count("\n") <= 2, "without etcd that is said, too"

@@ -103,7 +103,11 @@ def known(path: Path, setting: Setting) -> Result | None:
     if not path.is_file():
         return None
     before = read(path)
-    if (reason := _differs(before, setting)) is not None:
+    try:
+        reason = _differs(before, setting)
+    except LookupError as error:
+        raise OperatorError(f"{path}: is no result of this script as it is now: it lacks {error}") from None
+    if reason is not None:
         raise OperatorError(f"{path}: was measured {reason}: {_OTHERWISE}")
     if (before["commit"] or "").endswith("+"):
         say(f"{path}: was measured with changed sources of {before['commit']}; whether they are the same is not known")
