@@ -22,6 +22,7 @@ from bftledger.bench.attack_series import Series, known, order
 from bftledger.bench.attack_sweep import HALVINGS, SWEEPS, Curve, Sweep, parse_sweep
 from bftledger.bench.results import Result, Setting, say, write
 from bftledger.bench.staging import Staging
+from bftledger.home.files import make_directory
 from bftledger.pbft.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def measure(options: Namespace) -> Result:
     if options.resume and options.json in (None, "-"):
         raise opt.Misused("--resume goes on with the results in a file: name it with --json")
     if options.keep is not None:
-        opt.make_directory(options.keep)
+        make_directory(options.keep)
     controls = options.controls
     if controls is None:
         controls = CONTROLS if curves or ALL in _behaviours(options) else 0

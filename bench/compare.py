@@ -35,6 +35,7 @@ from bftledger.bench.measured import Load
 from bftledger.bench.readable import LEFT_OUT, not_committed, percentile_of
 from bftledger.bench.results import Result, Setting, say
 from bftledger.bench.systems import Batched, Ledger, System
+from bftledger.home.files import make_directory
 
 if TYPE_CHECKING:
     from pictures import Picture
@@ -100,7 +101,7 @@ def measure(options: Namespace) -> Result:
         timeout_s=options.timeout,
     )
     if options.directory is not None:
-        opt.make_directory(options.directory)
+        make_directory(options.directory)
     with ExitStack() as stack:
         prefix = "bftledger-compare-"
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix, dir=options.directory)))

@@ -21,6 +21,7 @@ from bftledger.bench import options as opt
 from bftledger.bench.hostile_plan import ALL, KINDS, Hostile, hostiles
 from bftledger.bench.hostile_run import AT, Setup, run
 from bftledger.bench.results import Result, Setting, say, write
+from bftledger.home.files import make_directory
 
 if TYPE_CHECKING:
     from pictures import Picture
@@ -89,7 +90,7 @@ def measure(options: Namespace) -> Result:
     except OperatorError as error:
         raise opt.Misused(str(error)) from None
     if options.keep is not None:
-        opt.make_directory(options.keep)
+        make_directory(options.keep)
     setting = Setting.take(
         "hostile",
         seed=options.seed,

@@ -294,6 +294,6 @@ def test_a_directory_that_cannot_be_made_is_told_in_one_line(tmp_path: Path, scr
 
     ended = show(script, option, str(tmp_path / "file" / "below"))
 
-    assert ended.returncode == 2
-    assert f"{tmp_path}/file/below: cannot be a directory for what is measured: Not a directory" in ended.stderr
+    assert ended.returncode == 1
+    assert f"{tmp_path}/file/below: the directory cannot be made: file exists" in ended.stderr
     assert ended.stderr.count("\n") <= 2, "without etcd that is said, too"

@@ -30,16 +30,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from bftledger.base.crypto import Ed25519Signer
+from bftledger.base.errors import BftLedgerError
 from bftledger.base.genesis import Genesis
 from bftledger.base.ids import Millis
 from bftledger.base.transaction import NONCE_BYTES, sign
-from bftledger.bench import receipts
+from bftledger.bench import open_files, receipts
+from bftledger.bench.open_files import allow_files
 from bftledger.bench.payloads import make_payloads
 from bftledger.client import AsyncClient, State
 from bftledger.home.home import Home
 
 LIFETIME_MS: Final = 60_000
 _LAG_PERCENT: Final = 99
+_FILES_PER_CLIENT: Final = 6
+"""Of an `AsyncClient`, beside those to its replicas: its ZeroMQ context has five, an event loop one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +205,8 @@ class Clients:
 
 async def _main(job: Job) -> None:
     home = Home.open(Path(job.home))
+    each = _FILES_PER_CLIENT + home.genesis.group.n * open_files.PER_CONNECTION
+    allow_files(job.connections * each + open_files.OTHERS)
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(AsyncClient.open(home)) for _ in range(job.connections)]
         seen = await Clients(job, home.genesis).run(connections)
@@ -227,7 +233,13 @@ def job_line(job: Job) -> dict[str, Any]:
 def main() -> None:
     """The process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started it, and will end it
-    job = Job(**_hear())
+    try:
+        _run(Job(**_hear()))
+    except BftLedgerError as error:
+        raise SystemExit(f"bench: {error}") from None
+
+
+def _run(job: Job) -> None:
     if job.rate is None:
         asyncio.run(_main(job))
         return

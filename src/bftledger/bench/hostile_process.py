@@ -15,7 +15,6 @@ import hashlib
 import json
 import math
 import random
-import resource
 import signal
 import sys
 import threading
@@ -27,9 +26,11 @@ from typing import Any, Final
 from bftledger.base.crypto import Ed25519Signer
 from bftledger.base.errors import BftLedgerError, OperatorError
 from bftledger.base.ids import ReplicaId, Seq
+from bftledger.bench import open_files
 from bftledger.bench.hostile_frames import USUAL_BYTES, Past, put, signed, source
 from bftledger.bench.hostile_lines import Lines
 from bftledger.bench.hostile_plan import KINDS
+from bftledger.bench.open_files import allow_files
 from bftledger.client import AsyncClient
 from bftledger.home.home import Home
 
@@ -38,9 +39,6 @@ _PAST: Final = 256
 
 _AT_ONCE: Final = 32
 _GIVE_UP_S: Final = 30.0
-
-_FILES_PER_CONNECTION: Final = 2
-_OTHER_FILES: Final = 64
 
 _BURNT_AT_ONCE: Final = 256 * 1024
 """So many bytes are hashed between two looks at the clocks: less than a millisecond's work, without Python's lock."""
@@ -97,7 +95,7 @@ def attack(job: Job, home: Home, past: Past, begin_s: float, end_s: float) -> Di
     """Connects at that moment, is hostile until the other, and leaves. Raises `OperatorError`."""
     kind, at = KINDS[job.kind], [ReplicaId(i) for i in job.at]
     what = source(kind.name, home.genesis, past, f"{job.seed}/hostile") if kind.sends else None
-    _allow_files(job.connections * len(at) * _FILES_PER_CONNECTION + _OTHER_FILES)
+    allow_files(job.connections * len(at) * open_files.PER_CONNECTION + open_files.OTHERS)
     time.sleep(max(0.0, begin_s - time.monotonic()))
     begun_s, cpu_s = time.monotonic(), time.process_time()
     lines = Lines(home, at, job.connections, largest=what.largest if what else 0, reads=kind.reads)
@@ -156,15 +154,6 @@ async def commit_past(home: Home, seed: int) -> Past:
             transactions += some
             heights += [Seq(outcome.height or 0) for outcome in outcomes]
     return Past(transactions=transactions, heights=heights, keys=keys)
-
-
-def _allow_files(needed: int) -> None:
-    """Each connection takes two. Raises `OperatorError`."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if resource.RLIM_INFINITY != hard < needed:
-        raise OperatorError(f"{needed} open files are needed, and {hard} allowed (ulimit -Hn): take fewer connections")
-    if resource.RLIM_INFINITY != soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _hear() -> dict[str, Any]:

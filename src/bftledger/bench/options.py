@@ -126,14 +126,6 @@ def check_replicas(replicas: int) -> None:
         raise Misused(f"a group of {replicas} is none: use {MIN_REPLICAS} to {MAX_REPLICAS} replicas")
 
 
-def make_directory(path: Path) -> None:
-    """Makes the directory, if it is not there. Raises `Misused` if it cannot be one."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Misused(f"{path}: cannot be a directory for what is measured: {error.strerror}") from None
-
-
 def say_troubles(measured: Measured) -> None:
     """What a load had that a reader of its figures must know."""
     if measured.failed:
